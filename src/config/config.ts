@@ -1,0 +1,96 @@
+/** One frozen value that says everything a run needs; made by `parseConfig`, never changed afterwards. */
+
+export type Verb = "populate" | "copy" | "verify";
+export type Addressing = "auto" | "virtual" | "path" | "cname";
+export type LogLevel = "debug" | "info" | "warn" | "error";
+
+export interface SourceConfig {
+  readonly bucket: string;
+  /** As given, without a leading slash; "" is the whole bucket; a trailing slash means the directory only. */
+  readonly path: string;
+  /** Signing region, such as `cn-hangzhou`; undefined only with signature V1. */
+  readonly region: string | undefined;
+  /** Host or URL, scheme and port resolved; without the bucket. */
+  readonly endpoint: Readonly<{ scheme: "http" | "https"; host: string; port: number }>;
+  readonly addressing: Addressing;
+  readonly signature: "v4" | "v1";
+  readonly include: readonly string[];
+  readonly exclude: readonly string[];
+  /** A file of keys below the directory, one a line; `-` is standard input. */
+  readonly filesFrom: string | undefined;
+  readonly allowEmpty: boolean;
+}
+
+export interface CredentialsConfig {
+  readonly anonymous: boolean;
+  /** The role options, or the role of the spec: a role that is named is the only identity tried. */
+  readonly role:
+    | Readonly<{
+        roleArn: string;
+        oidcProviderArn: string;
+        oidcTokenFile: string;
+        stsEndpoint: string | undefined;
+        /** Options win over keys in the environment; the role of the spec does not. */
+        from: "options" | "spec";
+      }>
+    | undefined;
+  readonly stsEndpoint: string | undefined;
+}
+
+export interface TargetConfig {
+  /** Absolute path. */
+  readonly directory: string;
+  readonly allowRootFilesystem: boolean;
+  readonly allowNonEmpty: boolean;
+  readonly resume: boolean;
+  readonly uid: number | undefined;
+  readonly gid: number | undefined;
+  readonly fileMode: number;
+  readonly dirMode: number;
+  readonly chownRoot: boolean;
+  readonly mtime: boolean;
+  readonly overwrite: "always" | "never" | "older";
+  readonly unsupported: "fail" | "skip";
+}
+
+export interface EffortConfig {
+  /** Bytes per second over everything received; undefined is unlimited. */
+  readonly limitBytesPerSecond: number | undefined;
+  readonly concurrency: number;
+  readonly partBytes: number;
+  readonly memoryBytes: number;
+  readonly connectTimeoutMs: number;
+  readonly stallTimeoutMs: number;
+  readonly minBytesPerSecond: number;
+  readonly retries: number;
+  readonly retryForMs: number;
+  /** Failed objects after which the run stops; undefined is no limit. */
+  readonly maxFailures: number | undefined;
+  readonly failHoldMs: number;
+  /** Whether `failHoldMs` is the default, which doubles with each attempt that failed the same way. */
+  readonly failHoldGrows: boolean;
+}
+
+export interface OutputConfig {
+  readonly logFormat: "auto" | "text" | "json";
+  readonly logLevel: LogLevel;
+  /** `-` is standard output. */
+  readonly report: string | undefined;
+  readonly terminationLog: string;
+  /** Whether the termination log was asked for; the default is used only where it exists. */
+  readonly terminationLogGiven: boolean;
+  readonly metricsListen: Readonly<{ host: string; port: number }> | undefined;
+  readonly ownerUid: string | undefined;
+}
+
+export interface Config {
+  readonly verb: Verb;
+  readonly dryRun: boolean;
+  readonly source: SourceConfig;
+  readonly credentials: CredentialsConfig;
+  readonly target: TargetConfig;
+  readonly effort: EffortConfig;
+  readonly output: OutputConfig;
+  /** Things worth telling that do not stop the run, one sentence each. */
+  readonly warnings: readonly string[];
+}

@@ -1,0 +1,309 @@
+/** The data that flows from the listing to the disk, and the ports between the rooms. No code with effects here. */
+
+declare const safePath: unique symbol;
+/** Relative path proven to stay below the target and to be writable there. Only `volume/path.ts` makes one. */
+export type SafePath = string & { readonly [safePath]: true };
+
+/** One object as the listing showed it; later reads carry `If-Match: etag`. */
+export interface ObjectEntry {
+  readonly key: string;
+  readonly sizeBytes: number;
+  /** As sent by the service, quotes included. */
+  readonly etag: string;
+  readonly modifiedMs: number;
+  /** `Normal`, `Multipart`, `Appendable`, `Symlink` or what the service invents next. */
+  readonly type: string;
+  readonly storageClass: string;
+  /** An archived object whose restored copy can be read now. */
+  readonly restored: boolean;
+}
+
+/** Half-open range [start, start + length). */
+export interface ByteRange {
+  readonly start: number;
+  readonly length: number;
+}
+
+export interface ListPage {
+  readonly entries: readonly ObjectEntry[];
+  /** Body bytes of the page; they count against the limit. */
+  readonly receivedBytes: number;
+}
+
+/** What the service says of one version of one object in the head of an answer. */
+export interface ObjectHead {
+  readonly sizeBytes: number;
+  readonly etag: string;
+  readonly modifiedMs: number;
+  /** CRC-64/XZ of the whole object, even in the answer to a range; absent for some old or copied objects. */
+  readonly crc64: bigint | undefined;
+  /** Base64 MD5 of the whole object; only simple puts have it. */
+  readonly contentMd5: string | undefined;
+  readonly requestId: string | undefined;
+}
+
+/** The control plane of a bucket: everything but object bodies. Methods make one request each and retry nothing. */
+export interface ObjectSource {
+  /** The page after `position`; undefined is the first page. Throws CopyError. */
+  listPage(
+    position: ListPosition,
+    signal: AbortSignal,
+  ): Promise<ListPage & { readonly next: ListPosition | undefined }>;
+  /** The version that a GET would serve now (for a symlink: its target's). Throws CopyError `missing` when there is none. */
+  head(
+    key: string,
+    signal: AbortSignal,
+  ): Promise<ObjectHead & { readonly type: string; readonly storageClass: string; readonly restored: boolean }>;
+  /** Takes new credentials, or the server's clock, after a refusal of kind `expired`; concurrent calls share one refresh. */
+  refresh(error: { readonly serverTimeMs: number | undefined }, signal: AbortSignal): Promise<void>;
+}
+
+export interface ListPosition {
+  readonly prefix: string;
+  /** List keys after this one only (exclusive). */
+  readonly startAfter?: string;
+  readonly continuationToken?: string;
+  /** Keys a page, at most 1,000. */
+  readonly maxKeys?: number;
+}
+
+// ---- HTTP -------------------------------------------------------------------------------------------------------
+
+export interface HttpRequest {
+  readonly method: "GET" | "HEAD";
+  /** Path and query as they go on the wire, already percent-encoded; sent verbatim. */
+  readonly path: string;
+  /** Without Host, which the transport owns unless it is given here. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+export interface ResponseHead {
+  readonly status: number;
+  /** Lower-case names; of a repeated header the values joined by ", ". */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** Lets a paused connection read on. */
+export interface Flow {
+  resume(): void;
+}
+
+/**
+ * Receives one response. The transport fills the memory that the handler hands out; anything the handler throws ends
+ * the request with that error and closes the connection.
+ */
+export interface ResponseHandler {
+  /** Called once, before any body byte. */
+  head(head: ResponseHead, flow: Flow): void;
+  /** Memory for the next body bytes, at least one byte long; undefined pauses the connection until `flow.resume()`. */
+  buffer(): Uint8Array | undefined;
+  /** The first `bytes` of the memory handed out last hold the next body bytes. */
+  filled(bytes: number): void;
+}
+
+/** HTTP to one origin over kept-alive connections. Retries nothing; follows no redirect; decodes no content coding. */
+export interface Transport extends AsyncDisposable {
+  /**
+   * Resolves when the body ended where its framing said. Rejects with CopyError `unreachable` (no connection),
+   * `interrupted` (ended early, stalled, too slow) or `protocol` (malformed), or with the signal's reason.
+   */
+  request(request: HttpRequest, handler: ResponseHandler, signal: AbortSignal): Promise<void>;
+}
+
+export interface TransportTimeouts {
+  readonly connectMs: number;
+  /** Longest silence while we are ready to receive. */
+  readonly stallMs: number;
+  /** Least bytes per second over 30 s of being ready to receive; 0 is off. */
+  readonly minBytesPerSecond: number;
+}
+
+// ---- data plane -------------------------------------------------------------------------------------------------
+
+/** What is to stand at a path when its object is settled. */
+export interface FileTarget {
+  readonly path: SafePath;
+  readonly sizeBytes: number;
+  readonly modifiedMs: number;
+  /** Distinguishes versions in temporary names: a digest of key and ETag. */
+  readonly version: string;
+}
+
+export interface WholeRequest {
+  readonly key: string;
+  readonly etag: string;
+  readonly target: FileTarget;
+}
+
+export interface RangeRequest {
+  readonly key: string;
+  readonly etag: string;
+  readonly objectBytes: number;
+  readonly file: FileId;
+  readonly range: ByteRange;
+}
+
+/** An open large file, by number, so that it can cross threads. */
+export type FileId = number;
+
+export type Verification = "crc64" | "md5" | "lengthOnly";
+
+export interface WholeResult {
+  readonly verification: Verification;
+}
+
+export interface RangeResult {
+  /** CRC-64/XZ of the range's bytes. */
+  readonly crc64: bigint;
+  readonly head: ObjectHead;
+}
+
+/** Totals since the start, and gauges of this moment. */
+export interface PlaneStats {
+  readonly receivedBytes: number;
+  readonly writtenBytes: number;
+  /** Seconds that open requests waited for bytes, summed over requests. */
+  readonly sourceSeconds: number;
+  /** Seconds that open requests were paused until a write had ended, summed over requests. */
+  readonly diskSeconds: number;
+  readonly bufferBytes: number;
+}
+
+/** What stands at a path now. */
+export interface ExistingFile {
+  readonly kind: "file" | "directory" | "other";
+  readonly sizeBytes: number;
+  readonly modifiedMs: number;
+}
+
+/**
+ * Everything between a request and the disk. Each call is one attempt: it retries nothing, and when its promise settles
+ * no request and no write of it is left. Rejections are CopyErrors, the signal's reason, or bugs.
+ */
+export interface DataPlane extends AsyncDisposable {
+  /** Largest object that `copyWhole` takes; it is verified before its first byte is written. */
+  readonly wholeBytes: number;
+  /** Request, verify, write and settle (or stage, see `publish`) one object of at most `wholeBytes`. */
+  copyWhole(request: WholeRequest, signal: AbortSignal): Promise<WholeResult>;
+  /** Creates an empty file for a large object. */
+  openFile(target: FileTarget): Promise<FileId>;
+  /** Receives one range and writes it to its place. The range starts at a multiple of 4 KiB. */
+  copyRange(request: RangeRequest, signal: AbortSignal): Promise<RangeResult>;
+  /** Base64 MD5 of the file as it can be read back. */
+  fileMd5(file: FileId, sizeBytes: number, signal: AbortSignal): Promise<string>;
+  /** Exact length, times, owner, mode; the file is closed and, unless staging, in place. */
+  settleFile(file: FileId): Promise<void>;
+  /** Empties a file after all its ranges have ended, before the object starts over, perhaps with another target state. */
+  restartFile(file: FileId, target: FileTarget): Promise<void>;
+  /** Closes a file of a failed object; removes it where nothing will resume it. */
+  abandonFile(file: FileId): Promise<void>;
+  makeDirectory(path: SafePath): Promise<void>;
+  /** What stands at each path; undefined where nothing does. Follows no symlink. */
+  inspect(paths: readonly SafePath[]): Promise<readonly (ExistingFile | undefined)[]>;
+  /** Gives staged files their modification time and final name; one result per target. */
+  publish(targets: readonly FileTarget[]): Promise<readonly (undefined | Error)[]>;
+  stats(): PlaneStats;
+}
+
+// ---- time, chance, observation ----------------------------------------------------------------------------------
+
+/** Time and chance, passed in so that tests own them. */
+export interface Clock {
+  /** Monotonic milliseconds. */
+  nowMs(): number;
+  /** Rejects with the signal's reason when it aborts. */
+  sleep(ms: number, signal: AbortSignal): Promise<void>;
+  /** Uniform in [0, 1). */
+  random(): number;
+}
+
+export type Operation = "list" | "get" | "head";
+
+/** What the engine tells whoever watches. No key ever becomes a label. */
+export interface Metrics {
+  listed(objects: number, bytes: number, complete: boolean): void;
+  /** One answer or failure of one request; `status` is the HTTP status or the error kind. */
+  request(operation: Operation, status: string, seconds: number): void;
+  retried(kind: string): void;
+  /** Seconds that requests waited for the throughput limit before they were sent. */
+  limited(seconds: number): void;
+  outcome(outcome: "copied" | "skipped" | "failed", bytes: number): void;
+  inFlight(requests: number): void;
+}
+
+/** What the engine is doing, in the order in which it does it. */
+export type Phase = "preparing" | "listing" | "copying" | "syncing" | "holding" | "done";
+
+/** The run at this moment, for the live view and `/progress`. */
+export interface Progress {
+  readonly phase: Phase;
+  readonly listed: Counts;
+  readonly listingComplete: boolean;
+  readonly copied: Counts;
+  readonly skipped: Counts;
+  readonly failed: Counts;
+  readonly receivedBytes: number;
+  readonly writtenBytes: number;
+  readonly inFlight: number;
+  readonly bufferBytes: number;
+  readonly limitBytesPerSecond: number | undefined;
+  /** Seconds waited so far, summed over requests. */
+  readonly waits: Readonly<{ sourceSeconds: number; limiterSeconds: number; diskSeconds: number }>;
+  readonly retried: number;
+}
+
+export interface Counts {
+  readonly objects: number;
+  readonly bytes: number;
+}
+
+export interface Failure {
+  readonly key: string;
+  readonly kind: string;
+  readonly message: string;
+  readonly requestId: string | undefined;
+}
+
+/** `oss-populator.report/v1`; its size does not depend on the number of objects. */
+export interface CopyReport {
+  readonly schema: "oss-populator.report/v1";
+  readonly outcome: "complete" | "failed" | "interrupted";
+  readonly exitCode: number;
+  /** One sentence. */
+  readonly reason: string;
+  readonly verb: string;
+  readonly version: string;
+  readonly source: Readonly<{ bucket: string; path: string; endpoint: string; region: string | null }>;
+  readonly target: string;
+  readonly dryRun: boolean;
+  /** SHA-256 over the sorted keys, sizes and ETags; null when the listing did not end. */
+  readonly sourceDigest: string | null;
+  readonly startedAt: string;
+  readonly firstStartedAt: string;
+  readonly resumedFrom: string | null;
+  readonly finishedAt: string;
+  readonly durationSeconds: number;
+  readonly objects: Readonly<{ listed: number; copied: number; skipped: number; failed: number; resumed: number }>;
+  readonly bytes: Readonly<{ listed: number; copied: number; skipped: number; received: number }>;
+  readonly verified: Readonly<{ crc64: number; md5: number; lengthOnly: number }>;
+  readonly requests: Readonly<{ list: number; get: number; head: number; retried: number; throttled: number }>;
+  readonly throughput: Readonly<{
+    bytesPerSecond: number;
+    objectsPerSecond: number;
+    limitBytesPerSecond: number | null;
+  }>;
+  readonly waits: Readonly<{ sourceSeconds: number; limiterSeconds: number; diskSeconds: number }>;
+  readonly resources: Readonly<{ cpuSeconds: number; peakRssBytes: number }>;
+  readonly durability: "syncfs" | "fsync" | "device" | "none";
+  /** The first 100. */
+  readonly failures: readonly Failure[];
+  readonly failuresOmitted: number;
+}
+
+/** Structured events; fields are values, never secrets. */
+export interface Logger {
+  debug(event: string, fields?: Readonly<Record<string, unknown>>): void;
+  info(event: string, fields?: Readonly<Record<string, unknown>>): void;
+  warn(event: string, fields?: Readonly<Record<string, unknown>>): void;
+  error(event: string, fields?: Readonly<Record<string, unknown>>): void;
+}

@@ -42,7 +42,7 @@ const payload = "UNSIGNED-PAYLOAD";
 /** Makes a V4 signer that derives its key once per secret and day. */
 export function createV4Sign(bucket: string, region: string): Sign {
   let stamp = { second: Number.NaN, text: "", day: "" };
-  let derived = { secret: "", day: "", key: Buffer.alloc(0) };
+  let derived: { readonly secret: string; readonly day: string; readonly key: Buffer } | undefined;
 
   return (signable, credentials, timeMs) => {
     const second = Math.floor(timeMs / 1000);
@@ -51,7 +51,7 @@ export function createV4Sign(bucket: string, region: string): Sign {
       stamp = { second, text, day: text.slice(0, 8) };
     }
     const { text, day } = stamp;
-    if (derived.day !== day || derived.secret !== credentials.accessKeySecret) {
+    if (derived?.day !== day || derived.secret !== credentials.accessKeySecret) {
       derived = { secret: credentials.accessKeySecret, day, key: deriveKey(credentials.accessKeySecret, day, region) };
     }
     const headers = withToken(signable.headers, credentials);
@@ -96,7 +96,7 @@ export function canonicalRequest(
 }
 
 function withToken(headers: Readonly<Record<string, string>>, { securityToken }: Credentials): Record<string, string> {
-  return securityToken === undefined ? { ...headers } : { ...headers, "x-oss-security-token": securityToken };
+  return securityToken ? { ...headers, "x-oss-security-token": securityToken } : { ...headers };
 }
 
 function additionalNames({ additionalHeaders, headers }: Signable): string[] {

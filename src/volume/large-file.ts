@@ -1,0 +1,243 @@
+import { createHash } from "node:crypto";
+import fs, { closeSync, constants, fstatSync, openSync } from "node:fs";
+import { promisify } from "node:util";
+import type { FileTarget } from "../types.ts";
+import { dressFile, lacksOf } from "./attributes.ts";
+import { errnoOf, volumeError } from "./errors.ts";
+import type { Placement } from "./placement.ts";
+import { reserveBlocks, reserveFromBytes } from "./reserve.ts";
+import type { FileSettings } from "./whole-file.ts";
+
+/** Alignment that direct writes keep to: the largest logical block in use, and the page of every common kernel. */
+export const blockBytes = 4096;
+
+/** Until it is settled a file is ours alone, whatever its final mode: it may have to be opened again. */
+const workingMode = 0o600;
+const readBackBytes = 2 ** 20;
+const wasmPageBytes = 65_536;
+
+const write = promisify(fs.write);
+const read = promisify(fs.read);
+const close = promisify(fs.close);
+const fsync = promisify(fs.fsync);
+const ftruncate = promisify(fs.ftruncate);
+
+export interface LargeFileOptions extends FileSettings {
+  readonly placement: Placement;
+  /** Whether direct I/O is tried. */
+  readonly directIo: boolean;
+}
+
+/** A file that arrives in pieces. Writes run one after the other, in the thread pool; many files may be written at once. */
+export class LargeFile {
+  readonly #options: LargeFileOptions;
+  #target: FileTarget;
+  #descriptor: number;
+  #direct: boolean;
+  #open = true;
+  /** Settles with the last write asked for; never rejects. */
+  #idle: Promise<unknown> = Promise.resolve();
+
+  private constructor(options: LargeFileOptions, target: FileTarget, descriptor: number) {
+    this.#options = options;
+    this.#target = target;
+    this.#descriptor = descriptor;
+    this.#direct = options.directIo;
+    if (!options.directIo) return;
+    try {
+      this.#reopen(constants.O_DIRECT);
+    } catch {
+      this.#direct = false;
+    }
+  }
+
+  /** Makes an empty file; throws CopyError `occupied`, `unsupported`, `volume-full` or `volume`. */
+  static async create(options: LargeFileOptions, target: FileTarget): Promise<LargeFile> {
+    // Not O_DIRECT at once: a filesystem without it would make the file and then refuse to open it.
+    const { descriptor } = options.placement.create(target, constants.O_RDWR, workingMode);
+    const file = new LargeFile(options, target, descriptor);
+    try {
+      await file.#reserve();
+    } catch (error) {
+      await file.abandon({ remove: true });
+      throw error;
+    }
+    return file;
+  }
+
+  /** Goes on with the file that an earlier run left at the target's place; the descriptor is owned from now on. */
+  static adopt(options: LargeFileOptions, target: FileTarget, descriptor: number): LargeFile {
+    return new LargeFile(options, target, descriptor);
+  }
+
+  /** Whether writes bypass the page cache. */
+  get direct(): boolean {
+    return this.#direct;
+  }
+
+  get target(): FileTarget {
+    return this.#target;
+  }
+
+  /**
+   * Writes `bytes` at a multiple of 4 KiB. Only the piece that ends the file may have a length that is none; behind it
+   * the memory up to the next 4 KiB boundary is zeroed and written too. Throws CopyError.
+   */
+  write(bytes: Uint8Array, offset: number): Promise<void> {
+    const turn = this.#idle.then(() => this.#writeNow(bytes, offset));
+    // Whoever asked for that write has its error.
+    this.#idle = turn.catch(() => {});
+    return turn;
+  }
+
+  /** Gives the file its exact length, mode, times and owner and closes it; when staged, times come with the name. */
+  async settle(): Promise<void> {
+    await this.#idle;
+    const { attributes, setsTimes, fsyncFiles } = this.#options;
+    try {
+      await ftruncate(this.#descriptor, this.#target.sizeBytes);
+      const lacks = lacksOf(fstatSync(this.#descriptor), attributes);
+      dressFile(this.#descriptor, attributes, lacks, setsTimes ? this.#target.modifiedMs : undefined);
+      if (fsyncFiles) await fsync(this.#descriptor);
+      this.#open = false;
+      await close(this.#descriptor);
+    } catch (error) {
+      throw this.#failed(error, "finish");
+    }
+  }
+
+  /** Empties the file after its last write, for another attempt at the object or at a newer version of it. */
+  async restart(target: FileTarget): Promise<void> {
+    await this.#idle;
+    try {
+      await ftruncate(this.#descriptor, 0);
+    } catch (error) {
+      throw this.#failed(error, "empty");
+    }
+    this.#options.placement.restage(this.#target, target);
+    this.#target = target;
+    await this.#reserve();
+  }
+
+  /** Closes the file after its last write, and removes it if asked; a second call does nothing. */
+  async abandon(options: { readonly remove: boolean }): Promise<void> {
+    await this.#idle;
+    if (!this.#open) return;
+    this.#open = false;
+    try {
+      if (options.remove) this.#options.placement.remove(this.#target, this.#descriptor);
+    } finally {
+      // What was not kept cannot be lost by a failing close.
+      await close(this.#descriptor).catch(() => {});
+    }
+  }
+
+  /** Base64 MD5 of the first `sizeBytes` as the device holds them, read through a buffer of 1 MiB. */
+  async md5(sizeBytes: number, signal: AbortSignal): Promise<string> {
+    await this.#idle;
+    const hash = createHash("md5");
+    const pages = readBackBytes / wasmPageBytes;
+    // WebAssembly memory begins on a page boundary, as direct reads need it.
+    const memory = new Uint8Array(new WebAssembly.Memory({ initial: pages, maximum: pages }).buffer);
+    for (let done = 0; done < sizeBytes; ) {
+      signal.throwIfAborted();
+      const got = await this.#readNow(memory, done);
+      const used = Math.min(got, sizeBytes - done);
+      if (used === 0) break;
+      hash.update(memory.subarray(0, used));
+      done += used;
+    }
+    return hash.digest("base64");
+  }
+
+  async #reserve(): Promise<void> {
+    if (this.#target.sizeBytes < reserveFromBytes) return;
+    await reserveBlocks(this.#descriptor, this.#target.sizeBytes, this.#options.placement.absolute(this.#target));
+  }
+
+  async #writeNow(bytes: Uint8Array, offset: number): Promise<void> {
+    this.#checkPiece(bytes, offset);
+    let done = 0;
+    while (done < bytes.length) {
+      const piece = this.#direct ? roundedUp(bytes.subarray(done)) : bytes.subarray(done);
+      const wanted = Math.min(piece.length, bytes.length - done);
+      const written = await this.#attempt(piece, offset + done);
+      if (written === undefined) continue;
+      if (written >= wanted || !this.#direct) {
+        done += Math.min(written, wanted);
+        continue;
+      }
+      // A direct write can only go on at a block boundary; less than a block is no progress.
+      const whole = written - (written % blockBytes);
+      if (whole === 0) this.#leaveDirectIo();
+      done += whole;
+    }
+  }
+
+  /** Bytes written, or undefined after this file changed to buffered writes. */
+  async #attempt(piece: Uint8Array, offset: number): Promise<number | undefined> {
+    try {
+      return (await write(this.#descriptor, piece, 0, piece.length, offset)).bytesWritten;
+    } catch (error) {
+      if (!this.#direct || errnoOf(error) !== "EINVAL") throw this.#failed(error, "write");
+      this.#leaveDirectIo();
+      return undefined;
+    }
+  }
+
+  async #readNow(memory: Uint8Array, offset: number): Promise<number> {
+    for (;;) {
+      try {
+        return (await read(this.#descriptor, memory, 0, memory.length, offset)).bytesRead;
+      } catch (error) {
+        if (!this.#direct || errnoOf(error) !== "EINVAL") throw this.#failed(error, "read back");
+        this.#leaveDirectIo();
+      }
+    }
+  }
+
+  #leaveDirectIo(): void {
+    try {
+      this.#reopen(0);
+    } catch (error) {
+      throw this.#failed(error, "reopen");
+    }
+    this.#direct = false;
+  }
+
+  /** Opens the same file with other flags, by its descriptor: no name, so nothing to follow. */
+  #reopen(flags: number): void {
+    const old = this.#descriptor;
+    this.#descriptor = openSync(`/proc/self/fd/${old}`, constants.O_RDWR | flags);
+    closeSync(old);
+  }
+
+  #checkPiece(bytes: Uint8Array, offset: number): void {
+    const end = offset + bytes.length;
+    const aligned = bytes.length % blockBytes === 0 || end === this.#target.sizeBytes;
+    // Rounding up anywhere else would overwrite the piece that follows with zeros.
+    if (offset % blockBytes !== 0 || !aligned || end > this.#target.sizeBytes) {
+      throw new RangeError(`${bytes.length} bytes at ${offset} do not fit into blocks of ${this.#target.path}`);
+    }
+    if (this.#direct && bytes.byteOffset + bytes.length + padding(bytes.length) > bytes.buffer.byteLength) {
+      throw new RangeError(`no room to round ${bytes.length} bytes up to a block`);
+    }
+  }
+
+  #failed(error: unknown, action: string): unknown {
+    return volumeError(error, action, this.#options.placement.absolute(this.#target));
+  }
+}
+
+function padding(lengthBytes: number): number {
+  return (blockBytes - (lengthBytes % blockBytes)) % blockBytes;
+}
+
+/** The same bytes followed by zeros up to a block boundary, in the same memory. */
+function roundedUp(bytes: Uint8Array): Uint8Array {
+  const extra = padding(bytes.length);
+  if (extra === 0) return bytes;
+  const whole = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length + extra);
+  whole.fill(0, bytes.length);
+  return whole;
+}

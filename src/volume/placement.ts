@@ -1,0 +1,128 @@
+import { constants, fstatSync, lstatSync, openSync, renameSync, type Stats, unlinkSync } from "node:fs";
+import { CopyError } from "../errors.ts";
+import type { FileTarget } from "../types.ts";
+import { type Attributes, type Lacks, lacksOf } from "./attributes.ts";
+import type { DirectoryCache, HeldDirectory } from "./directories.ts";
+import { describeKind, errnoOf, nameError, volumeError } from "./errors.ts";
+import { splitPath, temporaryName } from "./path.ts";
+
+export interface PlacementOptions {
+  readonly root: string;
+  readonly attributes: Attributes;
+  /** `direct`: files are made under their final name. `staged`: under a hidden one, until they are published. */
+  readonly placement: "direct" | "staged";
+  /** Whether what stands at a path was made by this run. */
+  readonly madeHere: (ctimeMs: number) => boolean;
+  readonly onChange: (path: string) => void;
+}
+
+/** Where a file is worked on. */
+export interface WorkingPlace {
+  readonly directory: HeldDirectory;
+  /** The name to call the kernel with. */
+  readonly name: string;
+}
+
+const exclusively = constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+
+/** Decides under which name a file is made, and that nothing else is there. */
+export class Placement {
+  readonly #options: PlacementOptions;
+  readonly #directories: DirectoryCache;
+
+  constructor(options: PlacementOptions, directories: DirectoryCache) {
+    this.#options = options;
+    this.#directories = directories;
+  }
+
+  get staged(): boolean {
+    return this.#options.placement === "staged";
+  }
+
+  /** The working place of a target; makes missing directories. */
+  placeOf(target: FileTarget): WorkingPlace {
+    const [parent, base] = splitPath(target.path);
+    const directory = this.#directories.make(parent, target.path);
+    return { directory, name: directory.prefix + (this.staged ? temporaryName(target.version) : base) };
+  }
+
+  /** Makes the file and opens it. Throws CopyError `occupied`, or `unsupported` for a name that this run already made. */
+  create(target: FileTarget, access: number, mode: number): WorkingPlace & { readonly descriptor: number } {
+    for (let attempt = 0; ; attempt++) {
+      const place = this.placeOf(target);
+      try {
+        const descriptor = openSync(place.name, access | exclusively, mode);
+        this.#options.onChange(place.directory.path);
+        return { ...place, descriptor };
+      } catch (error) {
+        this.recover(target, place, error, attempt);
+      }
+    }
+  }
+
+  /** Clears the way for another attempt at creating, or throws what the failed one means. */
+  recover(target: FileTarget, place: WorkingPlace, error: unknown, attempt: number): void {
+    const code = errnoOf(error);
+    const stats = code === "EEXIST" ? lstatSync(place.name, { throwIfNoEntry: false }) : undefined;
+    if (stats !== undefined) {
+      this.#clear(target, place, stats, { cause: error, attempt });
+    } else if (attempt > 0 || (code !== "ENOENT" && code !== "EEXIST")) {
+      throw nameError(error, "create", this.absolute(target));
+    } else {
+      // The held directory was removed, or what stood in the way is gone again.
+      this.#directories.forget();
+    }
+  }
+
+  /** The error for a name that is taken. */
+  collision(target: FileTarget, stats: Stats, cause?: unknown): CopyError {
+    if (this.#options.madeHere(stats.ctimeMs)) {
+      const message = `\`${target.path}\` names what another key of this run has already made (${describeKind(stats)})`;
+      return new CopyError("unsupported", message, { cause });
+    }
+    return new CopyError("occupied", `${describeKind(stats)} is already at ${this.absolute(target)}`, { cause });
+  }
+
+  /** What a file just made in this directory lacks; looked at once a directory. */
+  lacksIn(directory: HeldDirectory, descriptor: number): Lacks {
+    directory.lacks ??= lacksOf(fstatSync(descriptor), this.#options.attributes);
+    return directory.lacks;
+  }
+
+  /** Removes the working file of a target if it is the one that `descriptor` has open. */
+  remove(target: FileTarget, descriptor: number): void {
+    try {
+      const { name } = this.placeOf(target);
+      const named = lstatSync(name, { throwIfNoEntry: false });
+      const open = fstatSync(descriptor);
+      if (named !== undefined && named.ino === open.ino && named.dev === open.dev) unlinkSync(name);
+    } catch (error) {
+      throw volumeError(error, "remove", this.absolute(target));
+    }
+  }
+
+  /** Moves a staged file to the temporary name of another version of the same object. */
+  restage(from: FileTarget, to: FileTarget): void {
+    if (!this.staged || from.version === to.version) return;
+    try {
+      renameSync(this.placeOf(from).name, this.placeOf(to).name);
+    } catch (error) {
+      throw volumeError(error, "rename the temporary file of", this.absolute(to));
+    }
+  }
+
+  #clear(target: FileTarget, place: WorkingPlace, stats: Stats, failure: { cause: unknown; attempt: number }): void {
+    const { cause, attempt } = failure;
+    if (!this.staged) throw this.collision(target, stats, cause);
+    // Left by a run that was killed. A second hard link would mean that it is not ours.
+    if (attempt > 0 || !stats.isFile() || stats.nlink !== 1) {
+      const message = `the temporary name of ${this.absolute(target)} is taken by ${describeKind(stats)}`;
+      throw new CopyError("occupied", message, { cause });
+    }
+    unlinkSync(place.name);
+  }
+
+  absolute(target: FileTarget): string {
+    return `${this.#options.root}/${target.path}`;
+  }
+}

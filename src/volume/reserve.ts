@@ -1,0 +1,24 @@
+import { CopyError } from "../errors.ts";
+import { runHelper } from "./helper-process.ts";
+
+/** Files from this size on have their blocks reserved before the first byte. */
+export const reserveFromBytes = 64 * 2 ** 20;
+
+/**
+ * Reserves blocks for an open file without changing its length, so that a lack of space shows itself first. Best effort:
+ * throws only CopyError `volume-full`, or `unsupported` for a file larger than the filesystem allows.
+ */
+export async function reserveBlocks(descriptor: number, sizeBytes: number, path: string): Promise<void> {
+  // Node has no fallocate(2). A missing or different program means only that nothing is reserved.
+  const { complaint } = await runHelper(
+    "fallocate",
+    ["--keep-size", "--length", String(sizeBytes), "/proc/self/fd/3"],
+    descriptor,
+  );
+  if (/No space left on device|quota exceeded/i.test(complaint)) {
+    throw new CopyError("volume-full", `cannot reserve ${sizeBytes} bytes for ${path}: no space is left`);
+  }
+  if (/File too large/i.test(complaint)) {
+    throw new CopyError("unsupported", `${path} would have ${sizeBytes} bytes, more than the filesystem allows`);
+  }
+}

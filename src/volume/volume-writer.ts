@@ -1,0 +1,142 @@
+import fs, { closeSync, openSync } from "node:fs";
+import { setImmediate } from "node:timers/promises";
+import { promisify } from "node:util";
+import type { ExistingFile, FileTarget, SafePath } from "../types.ts";
+import { type Attributes, keepsUsOut } from "./attributes.ts";
+import { DirectoryCache } from "./directories.ts";
+import { nameError, volumeError } from "./errors.ts";
+import { readIdentity } from "./identity.ts";
+import { inspectPath } from "./inspect.ts";
+import { LargeFile, type LargeFileOptions } from "./large-file.ts";
+import { Placement } from "./placement.ts";
+import { type PublishOptions, publishFile } from "./publish.ts";
+import { writeWholeNow } from "./whole-file.ts";
+
+export interface VolumeWriterOptions extends Attributes {
+  /** Real path of the target, as `prepareTarget` found it. */
+  readonly root: string;
+  /** `direct`: final names at once. `staged`: hidden temporary names until `publish`. */
+  readonly placement: "direct" | "staged";
+  /** Whether files get the modification time of their object. */
+  readonly mtime: boolean;
+  /** Whether each file is on stable storage before it is closed. */
+  readonly fsyncFiles: boolean;
+  /** What the filesystem's clock said at the start of the run; tells our own files from older ones. */
+  readonly runStartedCtimeMs?: number | undefined;
+  /** Whether large files are written past the page cache. */
+  readonly directIo: boolean;
+}
+
+const fsync = promisify(fs.fsync);
+/** Calls after which a batch lets the connections of this thread have their turn. */
+const callsInARow = 64;
+
+/** Everything a data thread does to the target. Small calls are synchronous; large writes and syncs use the thread pool. */
+export class VolumeWriter implements Disposable {
+  readonly #directories: DirectoryCache;
+  readonly #placement: Placement;
+  readonly #files: LargeFileOptions;
+  readonly #publish: PublishOptions;
+  readonly #root: string;
+  readonly #changed = new Set<string>();
+
+  /** Throws CopyError `volume` if the root cannot be opened. */
+  constructor(options: VolumeWriterOptions) {
+    const { root, fsyncFiles, directIo, mtime } = options;
+    const staged = options.placement === "staged";
+    const startedMs = options.runStartedCtimeMs ?? Number.POSITIVE_INFINITY;
+    const common = {
+      root,
+      attributes: options,
+      madeHere: (ctimeMs: number) => ctimeMs >= startedMs,
+      onChange: (path: string) => {
+        if (fsyncFiles) this.#changed.add(path);
+      },
+    };
+    this.#root = root;
+    this.#directories = new DirectoryCache({
+      ...common,
+      deferAttributes: !staged && keepsUsOut(options, readIdentity()),
+    });
+    this.#placement = new Placement({ ...common, placement: options.placement }, this.#directories);
+    // A torn file must not carry the time by which a later run would skip it. Synced before its close it cannot be torn.
+    const timesComeWithName = staged && !fsyncFiles;
+    const settings = { attributes: options, setsTimes: mtime && !timesComeWithName, fsyncFiles };
+    this.#files = { ...settings, placement: this.#placement, directIo };
+    this.#publish = { ...common, placement: this.#placement, setsTimes: mtime && timesComeWithName };
+  }
+
+  /** Makes a complete file; when it throws (CopyError), nothing of it is left. */
+  writeWhole(target: FileTarget, bytes: Uint8Array): void {
+    writeWholeNow(this.#placement, this.#files, target, bytes);
+  }
+
+  /** Makes an empty file for a large object. Throws CopyError. */
+  openFile(target: FileTarget): Promise<LargeFile> {
+    return LargeFile.create(this.#files, target);
+  }
+
+  /** Makes a directory with its parents; one that exists is left as it is. Throws CopyError. */
+  makeDirectory(path: SafePath): void {
+    this.#directories.make(path, path);
+  }
+
+  /** What stands at each path; undefined where nothing does, or where no real directory leads. Throws CopyError `volume`. */
+  async inspect(paths: readonly SafePath[]): Promise<(ExistingFile | undefined)[]> {
+    const found: (ExistingFile | undefined)[] = [];
+    for (const path of paths) {
+      found.push(inspectPath(this.#directories, path));
+      if (found.length % callsInARow === 0) await setImmediate();
+    }
+    return found;
+  }
+
+  /** Gives staged files their modification time and final name; one result per target. The caller syncs, before and after. */
+  async publish(targets: readonly FileTarget[]): Promise<(undefined | Error)[]> {
+    const results: (undefined | Error)[] = [];
+    for (const target of targets) {
+      results.push(this.#publishOne(target));
+      if (results.length % callsInARow === 0) await setImmediate();
+    }
+    return results;
+  }
+
+  /** With `fsyncFiles`: puts the entries of all directories changed since the last call on stable storage. Throws CopyError. */
+  async syncDirectories(): Promise<void> {
+    const changed = [...this.#changed];
+    this.#changed.clear();
+    for (const path of changed) {
+      try {
+        await this.#syncDirectory(path);
+      } catch (error) {
+        throw volumeError(error, "sync directory", `${this.#root}/${path}`);
+      }
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#directories[Symbol.dispose]();
+  }
+
+  async #syncDirectory(path: string): Promise<void> {
+    const directory = this.#directories.find(path);
+    if (directory === undefined) return;
+    // A descriptor of its own: the held one may be evicted while the thread pool works.
+    const descriptor = openSync(`${directory.prefix}.`, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
+    try {
+      await fsync(descriptor);
+    } finally {
+      closeSync(descriptor);
+    }
+  }
+
+  #publishOne(target: FileTarget): Error | undefined {
+    try {
+      publishFile(this.#publish, target);
+      return undefined;
+    } catch (error) {
+      const failure = nameError(error, "publish", `${this.#root}/${target.path}`);
+      return failure instanceof Error ? failure : new Error(String(failure));
+    }
+  }
+}

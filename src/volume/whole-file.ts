@@ -1,0 +1,47 @@
+import { closeSync, constants, fsyncSync, unlinkSync, writeSync } from "node:fs";
+import type { FileTarget } from "../types.ts";
+import { type Attributes, dressFile } from "./attributes.ts";
+import { volumeError } from "./errors.ts";
+import type { Placement } from "./placement.ts";
+
+export interface FileSettings {
+  readonly attributes: Attributes;
+  /** Whether a file gets its modification time before it is closed. */
+  readonly setsTimes: boolean;
+  /** Whether a file is on stable storage before it is closed. */
+  readonly fsyncFiles: boolean;
+}
+
+/** Makes a complete file in one go; when it throws (CopyError), nothing of it is left. */
+export function writeWholeNow(
+  placement: Placement,
+  settings: FileSettings,
+  target: FileTarget,
+  bytes: Uint8Array,
+): void {
+  const file = placement.create(target, constants.O_WRONLY, settings.attributes.fileMode);
+  let open = true;
+  try {
+    for (let done = 0; done < bytes.length; )
+      done += writeSync(file.descriptor, bytes, done, bytes.length - done, done);
+    const lacks = placement.lacksIn(file.directory, file.descriptor);
+    dressFile(file.descriptor, settings.attributes, lacks, settings.setsTimes ? target.modifiedMs : undefined);
+    if (settings.fsyncFiles) fsyncSync(file.descriptor);
+    open = false;
+    // Network filesystems report a late write error here.
+    closeSync(file.descriptor);
+  } catch (error) {
+    discard(file.name, open ? file.descriptor : undefined);
+    throw volumeError(error, "write", placement.absolute(target));
+  }
+}
+
+/** Best effort: the failure that brought us here is the one to report. */
+function discard(name: string, descriptor: number | undefined): void {
+  try {
+    unlinkSync(name);
+  } catch {}
+  try {
+    if (descriptor !== undefined) closeSync(descriptor);
+  } catch {}
+}

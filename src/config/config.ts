@@ -8,9 +8,9 @@ export interface SourceConfig {
   readonly bucket: string;
   /** As given, without a leading slash; "" is the whole bucket; a trailing slash means the directory only. */
   readonly path: string;
-  /** Signing region, such as `cn-hangzhou`; undefined only with signature V1. */
+  /** Signing region, such as `cn-hangzhou`; undefined only with signature V1 or without credentials. */
   readonly region: string | undefined;
-  /** Host or URL, scheme and port resolved; without the bucket. */
+  /** Host or URL, scheme and port resolved; without the bucket. IPv6 addresses are without brackets. */
   readonly endpoint: Readonly<{ scheme: "http" | "https"; host: string; port: number }>;
   readonly addressing: Addressing;
   readonly signature: "v4" | "v1";
@@ -34,6 +34,7 @@ export interface CredentialsConfig {
         from: "options" | "spec";
       }>
     | undefined;
+  /** `host` or `host:port`, always HTTPS. */
   readonly stsEndpoint: string | undefined;
 }
 
@@ -42,7 +43,6 @@ export interface TargetConfig {
   readonly directory: string;
   readonly allowRootFilesystem: boolean;
   readonly allowNonEmpty: boolean;
-  readonly resume: boolean;
   readonly uid: number | undefined;
   readonly gid: number | undefined;
   readonly fileMode: number;
@@ -79,6 +79,7 @@ export interface OutputConfig {
   readonly terminationLog: string;
   /** Whether the termination log was asked for; the default is used only where it exists. */
   readonly terminationLogGiven: boolean;
+  /** An empty host is every address; IPv6 addresses are without brackets; port 0 is any free one. */
   readonly metricsListen: Readonly<{ host: string; port: number }> | undefined;
   readonly ownerUid: string | undefined;
 }

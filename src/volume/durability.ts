@@ -1,0 +1,92 @@
+import { statfs } from "node:fs/promises";
+import { release } from "node:os";
+import { CopyError } from "../errors.ts";
+import { volumeError } from "./errors.ts";
+import { runHelper } from "./helper-process.ts";
+import { syncDirectory } from "./sync-directory.ts";
+
+export interface Durability {
+  /**
+   * `syncfs`: `sync` covers everything written before it. `fsync`: files and directories are synced one by one by who
+   * writes them, and `sync` adds the root. `none`: nothing is written.
+   */
+  readonly method: "syncfs" | "fsync" | "none";
+  /** Resolves when what was written before the call is on stable storage. Throws CopyError `volume`, which no retry mends, or the signal's reason. */
+  sync(signal?: AbortSignal): Promise<void>;
+}
+
+/**
+ * Magic numbers (statfs(2)) of the filesystems whose syncfs(2) flushes everything and reports write-back errors. Not
+ * here: FUSE (may not flush at all), overlay (errors of the upper layer get lost before 5.15), NFS, CIFS, 9p, Ceph.
+ */
+const syncfsIsSound: ReadonlySet<number> = new Set([
+  0xef53, // ext2, ext3, ext4
+  0x58465342, // xfs
+  0x9123683e, // btrfs
+  0xf2f52010, // f2fs
+  0x01021994, // tmpfs: nothing to flush
+]);
+
+/** Before Linux 5.8 syncfs(2) returned success after a failed write-back. */
+const firstSoundKernel = [5, 8] as const;
+
+/** Chooses how data gets to stable storage on `root`, and tries it. Throws CopyError `volume` if the target cannot be synced at all. */
+export async function chooseDurability(root: string, options: { readonly dryRun: boolean }): Promise<Durability> {
+  if (options.dryRun) return { method: "none", sync: () => Promise.resolve() };
+  if (reportsWriteBackErrors(release()) && syncfsIsSound.has(await filesystemType(root))) {
+    const { exitCode } = await runHelper("sync", ["-f", root]);
+    if (exitCode === 0) return { method: "syncfs", sync: oneAtATime(() => syncFilesystem(root)) };
+  }
+  // No usable `sync -f`, or one that failed: fsync tells which, in a sentence of its own.
+  await syncDirectory(root);
+  return { method: "fsync", sync: oneAtATime(() => syncDirectory(root)) };
+}
+
+/** Whether syncfs(2) of this kernel release reports write-back errors. */
+export function reportsWriteBackErrors(kernelRelease: string): boolean {
+  const [major = 0, minor = 0] = kernelRelease.split(/[.-]/).map(Number);
+  return major > firstSoundKernel[0] || (major === firstSoundKernel[0] && minor >= firstSoundKernel[1]);
+}
+
+async function filesystemType(root: string): Promise<number> {
+  try {
+    // Some platforms sign-extend the 32-bit magic.
+    return (await statfs(root)).type >>> 0;
+  } catch (error) {
+    throw volumeError(error, "ask for the filesystem type of", root);
+  }
+}
+
+async function syncFilesystem(root: string): Promise<void> {
+  const { exitCode, complaint } = await runHelper("sync", ["-f", root]);
+  if (exitCode === 0) return;
+  const detail = complaint === "" ? `exit code ${exitCode ?? "unknown"}` : complaint;
+  throw new CopyError("volume", `the target ${root} could not be synced to stable storage: ${detail}`);
+}
+
+/** Runs `sync` for one caller after the other; a caller that gives up does not let the next one start earlier. */
+function oneAtATime(sync: () => Promise<void>): (signal?: AbortSignal) => Promise<void> {
+  let last: Promise<unknown> = Promise.resolve();
+  return async (signal) => {
+    signal?.throwIfAborted();
+    const turn = last.then(() => {
+      signal?.throwIfAborted();
+      return sync();
+    });
+    last = turn.catch(() => {});
+    await (signal === undefined ? turn : unlessAborted(turn, signal));
+  };
+}
+
+async function unlessAborted(turn: Promise<void>, signal: AbortSignal): Promise<void> {
+  let onAbort = () => {};
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+  });
+  try {
+    await Promise.race([turn, aborted]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}

@@ -1,3 +1,5 @@
+/** Waiting that ends when a signal aborts, without leaving listeners on signals that outlive it. */
+
 /** One listener per signal, however many requests wait on it: a run's signal outlives them all. */
 export class Aborts {
   readonly #waiting = new Map<AbortSignal, Set<(reason: unknown) => void>>();
@@ -27,5 +29,19 @@ export class Aborts {
     if (callbacks.size > 0) return;
     this.#waiting.delete(signal);
     signal.removeEventListener("abort", this.#fire);
+  }
+}
+
+/** `promise`, given up with the signal's reason when `signal` aborts; the work itself goes on for those who share it. */
+export async function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return await promise;
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const abort = (): void => reject(signal.reason);
+  if (signal.aborted) abort();
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener("abort", abort);
   }
 }

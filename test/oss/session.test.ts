@@ -1,0 +1,203 @@
+import { writeFile } from "node:fs/promises";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { CopyError } from "../../src/errors.ts";
+import type { CredentialSource, Issued } from "../../src/oss/credentials.ts";
+import { Session } from "../../src/oss/session.ts";
+import { testCertificate } from "../contract/transport-certificate.ts";
+import { session as issued, startSts, temporaryDirectory } from "./credentials-servers.ts";
+
+const never = new AbortController().signal;
+const refused = { serverTimeMs: undefined };
+
+/** A source that counts its calls and answers what the test says. */
+class ScriptedSource implements CredentialSource {
+  readonly name = "a script";
+  calls = 0;
+  freshForMs: number | undefined = 120_000;
+  answer: (call: number) => Promise<void> = () => Promise.resolve();
+
+  async issue(): Promise<Issued> {
+    const call = ++this.calls;
+    await this.answer(call);
+    return { credentials: { accessKeyId: `id-${call}`, accessKeySecret: "s" }, freshForMs: this.freshForMs };
+  }
+}
+
+async function opened(source: ScriptedSource, onWarning?: (message: string) => void): Promise<Session> {
+  const session = new Session(source, { onWarning });
+  await session.open(never);
+  return session;
+}
+
+describe("a session over a security token service", () => {
+  test("asks once for twenty concurrent refusals", async () => {
+    await using directory = await temporaryDirectory();
+    await writeFile(directory.path("token"), "t");
+    await using server = await startSts((call) => issued(String(call)));
+    const role = {
+      roleArn: "acs:ram::1:role/r",
+      oidcProviderArn: "p",
+      oidcTokenFile: directory.path("token"),
+      stsEndpoint: `127.0.0.1:${server.port}`,
+      from: "options",
+    } as const;
+    await using session = await Session.start({ anonymous: false, role }, {}, { sts: { ca: testCertificate } }, never);
+    expect(session.signing.credentials?.accessKeyId).toBe("id-1");
+    await Promise.all(Array.from({ length: 20 }, () => session.refresh(refused)));
+    expect(session.signing.credentials?.accessKeyId).toBe("id-2");
+    expect(server.forms.length).toBe(2);
+  });
+
+  test("does not start with a role that cannot be assumed, and says so as kind `credentials` even if it may pass", async () => {
+    await using directory = await temporaryDirectory();
+    await writeFile(directory.path("token"), "t");
+    const role = {
+      roleArn: "acs:ram::1:role/r",
+      oidcProviderArn: "p",
+      oidcTokenFile: directory.path("token"),
+      stsEndpoint: "127.0.0.1:1",
+      from: "spec",
+    } as const;
+    const starting = Session.start({ anonymous: false, role }, {}, { sts: { retryBaseMs: 1 } }, never);
+    await expect(starting).rejects.toMatchObject({
+      kind: "credentials",
+      message: expect.stringContaining("127.0.0.1:1"),
+    });
+  });
+
+  test("stops waiting when the run does", async () => {
+    await using directory = await temporaryDirectory();
+    await writeFile(directory.path("token"), "t");
+    const role = {
+      roleArn: "r",
+      oidcProviderArn: "p",
+      oidcTokenFile: directory.path("token"),
+      stsEndpoint: "127.0.0.1:1",
+      from: "options",
+    } as const;
+    const controller = new AbortController();
+    const starting = Session.start({ anonymous: false, role }, {}, { sts: { retryBaseMs: 60_000 } }, controller.signal);
+    setTimeout(() => controller.abort(new Error("stopped")), 50);
+    await expect(starting).rejects.toThrow("stopped");
+  });
+});
+
+describe("a refusal", () => {
+  test("renews the credentials in place and tells the listeners", async () => {
+    const source = new ScriptedSource();
+    await using session = await opened(source);
+    const signing = session.signing;
+    const told: (string | undefined)[] = [];
+    const unsubscribe = session.onChange((state) => told.push(state.credentials?.accessKeyId));
+    await session.refresh(refused);
+    expect(signing.credentials?.accessKeyId).toBe("id-2");
+    expect(told).toEqual(["id-2"]);
+    unsubscribe();
+  });
+
+  test("that comes just after a renewal is taken as settled", async () => {
+    const source = new ScriptedSource();
+    await using session = await opened(source);
+    await session.refresh(refused);
+    await session.refresh(refused);
+    expect(source.calls).toBe(2);
+  });
+
+  test("of our clock sets the offset once, however many requests report it, and asks for no credentials", async () => {
+    const source = new ScriptedSource();
+    await using session = await opened(source);
+    let told = 0;
+    session.onChange(() => told++);
+    const serverTimeMs = Date.now() + 3_600_000;
+    await Promise.all(Array.from({ length: 5 }, () => session.refresh({ serverTimeMs })));
+    expect(Math.abs(session.signing.clockOffsetMs - 3_600_000)).toBeLessThan(5_000);
+    expect(told).toBe(1);
+    expect(source.calls).toBe(1);
+  });
+
+  test("with a clock that is right renews the credentials", async () => {
+    const source = new ScriptedSource();
+    await using session = await opened(source);
+    await session.refresh({ serverTimeMs: Date.now() + 30_000 });
+    expect(session.signing.clockOffsetMs).toBe(0);
+    expect(source.calls).toBe(2);
+  });
+
+  test("whose renewal fails is reported to everyone, and the next one tries again", async () => {
+    const source = new ScriptedSource();
+    await using session = await opened(source);
+    source.answer = (call) => (call === 2 ? Promise.reject(new CopyError("server", "down")) : Promise.resolve());
+    const results = await Promise.allSettled([session.refresh(refused), session.refresh(refused)]);
+    expect(results.map((result) => result.status)).toEqual(["rejected", "rejected"]);
+    expect(source.calls).toBe(2);
+    await session.refresh(refused);
+    expect(session.signing.credentials?.accessKeyId).toBe("id-3");
+  });
+
+  test("of credentials that never change is final", async () => {
+    const source = new ScriptedSource();
+    source.freshForMs = undefined;
+    await using session = await opened(source);
+    await expect(session.refresh(refused)).rejects.toMatchObject({ kind: "credentials" });
+    expect(source.calls).toBe(1);
+  });
+
+  test("ends for a caller that gives up, while the others get their answer", async () => {
+    const source = new ScriptedSource();
+    await using session = await opened(source);
+    const gate = Promise.withResolvers<void>();
+    source.answer = () => gate.promise;
+    const controller = new AbortController();
+    const impatient = session.refresh(refused, controller.signal);
+    const patient = session.refresh(refused);
+    controller.abort(new Error("enough"));
+    await expect(impatient).rejects.toThrow("enough");
+    gate.resolve();
+    await patient;
+    expect(source.calls).toBe(2);
+  });
+});
+
+describe("in the background, a session", () => {
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  test("renews before the credentials end, but asks at most once a minute", async () => {
+    const source = new ScriptedSource();
+    await using session = await opened(source);
+    await vi.advanceTimersByTimeAsync(119_000);
+    expect(source.calls).toBe(1);
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(session.signing.credentials?.accessKeyId).toBe("id-2");
+    source.freshForMs = 0;
+    await vi.advanceTimersByTimeAsync(120_000);
+    await vi.advanceTimersByTimeAsync(58_000);
+    expect(source.calls).toBe(3);
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(source.calls).toBe(4);
+  });
+
+  test("warns when it cannot renew, keeps what it has and tries again", async () => {
+    const warnings: string[] = [];
+    const source = new ScriptedSource();
+    await using session = await opened(source, (message) => warnings.push(message));
+    source.answer = (call) => (call === 2 ? Promise.reject(new CopyError("server", "down")) : Promise.resolve());
+    await vi.advanceTimersByTimeAsync(121_000);
+    expect(warnings).toEqual([expect.stringContaining("down")]);
+    expect(session.signing.credentials?.accessKeyId).toBe("id-1");
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(session.signing.credentials?.accessKeyId).toBe("id-3");
+  });
+
+  test("stops asking when it is disposed of", async () => {
+    const source = new ScriptedSource();
+    const session = await opened(source);
+    await session[Symbol.asyncDispose]();
+    await vi.advanceTimersByTimeAsync(600_000);
+    expect(source.calls).toBe(1);
+  });
+});

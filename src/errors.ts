@@ -5,7 +5,7 @@
  * that breaks HTTP or ignores what was asked · `server` 5xx and 408 · `throttled` 429 and 503 · `expired` token or clock
  * refused · `auth` refused for good · `credentials` none to be had · `source` bucket or path missing or unusable ·
  * `missing` the object is gone · `rejected` the service will not serve this object · `changed` another version than
- * listed · `corrupt` bytes that do not match their checksum.
+ * listed · `corrupt` bytes that do not match their checksum · `different` what `verify` found not to be equal.
  *
  * Target: `unsupported` a key that cannot be a file · `occupied` something foreign stands at the path · `volume-full` ·
  * `volume` any other refusal of the target · `busy` another process of ours works on it.
@@ -24,6 +24,7 @@ export const errorKinds = [
   "rejected",
   "changed",
   "corrupt",
+  "different",
   "unsupported",
   "occupied",
   "volume-full",
@@ -72,5 +73,16 @@ export class ConfigError extends Error {
   constructor(problems: readonly string[]) {
     super(problems.join("\n"));
     this.problems = problems;
+  }
+}
+
+/** A signal asked the run to stop. */
+export class Interruption extends Error {
+  override readonly name = "Interruption";
+  readonly signal: "SIGINT" | "SIGTERM";
+
+  constructor(signal: "SIGINT" | "SIGTERM") {
+    super(`stopped by ${signal}`);
+    this.signal = signal;
   }
 }

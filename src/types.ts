@@ -183,6 +183,8 @@ export interface ExistingFile {
 export interface DataPlane extends AsyncDisposable {
   /** Largest object that `copyWhole` takes; it is verified before its first byte is written. */
   readonly wholeBytes: number;
+  /** Buffer bytes that a request for `bodyBytes` holds while it is open. */
+  bufferCost(bodyBytes: number): number;
   /** Request, verify, write and settle (or stage, see `publish`) one object of at most `wholeBytes`. */
   copyWhole(request: WholeRequest, signal: AbortSignal): Promise<WholeResult>;
   /** Creates an empty file for a large object. */
@@ -193,15 +195,15 @@ export interface DataPlane extends AsyncDisposable {
   fileMd5(file: FileId, sizeBytes: number, signal: AbortSignal): Promise<string>;
   /** Exact length, times, owner, mode; the file is closed and, unless staging, in place. */
   settleFile(file: FileId): Promise<void>;
-  /** Empties a file after all its ranges have ended, before the object starts over, perhaps with another target state. */
-  restartFile(file: FileId, target: FileTarget): Promise<void>;
-  /** Closes a file of a failed object; removes it where nothing will resume it. */
+  /** Closes and removes the file of an object that failed or starts over. */
   abandonFile(file: FileId): Promise<void>;
   makeDirectory(path: SafePath): Promise<void>;
   /** What stands at each path; undefined where nothing does. Follows no symlink. */
   inspect(paths: readonly SafePath[]): Promise<readonly (ExistingFile | undefined)[]>;
   /** Gives staged files their modification time and final name; one result per target. */
   publish(targets: readonly FileTarget[]): Promise<readonly (undefined | Error)[]>;
+  /** Where files are synced one by one: the entries of all directories changed since the last call. */
+  syncDirectories(): Promise<void>;
   stats(): PlaneStats;
 }
 

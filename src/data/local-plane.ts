@@ -1,0 +1,166 @@
+import { createHash } from "node:crypto";
+import { chooseCheck } from "../checksum/check.ts";
+import { CopyError } from "../errors.ts";
+import type { ObjectReader } from "../oss/object-reader.ts";
+import type {
+  DataPlane,
+  ExistingFile,
+  FileId,
+  FileTarget,
+  ObjectHead,
+  PlaneStats,
+  RangeRequest,
+  RangeResult,
+  SafePath,
+  Transport,
+  Verification,
+  WholeRequest,
+  WholeResult,
+} from "../types.ts";
+import type { LargeFile } from "../volume/large-file.ts";
+import type { VolumeWriter } from "../volume/volume-writer.ts";
+import { RangeSink } from "./range-sink.ts";
+import { leaseBytes, type Slabs } from "./slabs.ts";
+import { WholeSink } from "./whole-sink.ts";
+
+export interface LocalPlaneParts {
+  readonly transport: Transport;
+  readonly reader: ObjectReader;
+  readonly slabs: Slabs;
+  readonly writer: VolumeWriter;
+}
+
+/** The data plane in this very thread: connection → slab → CRC → file. */
+export class LocalPlane implements DataPlane {
+  readonly wholeBytes: number;
+  readonly #parts: LocalPlaneParts;
+  readonly #files = new Map<FileId, LargeFile>();
+  readonly #totals = { receivedBytes: 0, writtenBytes: 0, sourceSeconds: 0, diskSeconds: 0 };
+  #nextFile = 1;
+
+  constructor(parts: LocalPlaneParts) {
+    this.#parts = parts;
+    this.wholeBytes = parts.slabs.largestWhole;
+  }
+
+  bufferCost(bodyBytes: number): number {
+    return leaseBytes(bodyBytes);
+  }
+
+  async copyWhole({ key, etag, target }: WholeRequest, signal: AbortSignal): Promise<WholeResult> {
+    const { reader, slabs, writer } = this.#parts;
+    using lease = await slabs.lease(target.sizeBytes);
+    const [slab] = lease.slabs;
+    if (!slab) throw new RangeError("a lease without a slab");
+    const sink = new WholeSink(slab, target.sizeBytes);
+    const startMs = performance.now();
+    const head = await this.#counted(() => reader.read({ key, etag, objectBytes: target.sizeBytes }, sink, signal));
+    const receivedMs = performance.now();
+    this.#totals.receivedBytes += target.sizeBytes;
+    this.#totals.sourceSeconds += (receivedMs - startMs) / 1000;
+    const crc = slabs.kernel.update(0n, slab.offset, target.sizeBytes);
+    const verification = verifyWhole(key, head, crc, sink.bytes);
+    writer.writeWhole(target, sink.bytes);
+    this.#totals.writtenBytes += target.sizeBytes;
+    this.#totals.diskSeconds += (performance.now() - receivedMs) / 1000;
+    return { verification };
+  }
+
+  async openFile(target: FileTarget): Promise<FileId> {
+    const file = await this.#parts.writer.openFile(target);
+    const id = this.#nextFile++;
+    this.#files.set(id, file);
+    return id;
+  }
+
+  async copyRange({ key, etag, objectBytes, file, range }: RangeRequest, signal: AbortSignal): Promise<RangeResult> {
+    const { reader, slabs } = this.#parts;
+    const largeFile = this.#file(file);
+    using lease = await slabs.lease(range.length);
+    const sink = new RangeSink(slabs.kernel, lease.slabs, largeFile, range);
+    const startMs = performance.now();
+    try {
+      const head = await this.#counted(() => reader.read({ key, etag, objectBytes, range }, sink, signal));
+      this.#totals.receivedBytes += range.length;
+      await sink.drained();
+      this.#totals.writtenBytes += range.length;
+      return { crc64: sink.crc64, head };
+    } finally {
+      await sink.drained().catch(() => {}); // slabs go back only when no write can touch them any more
+      this.#totals.diskSeconds += sink.pausedMs / 1000;
+      this.#totals.sourceSeconds += (performance.now() - startMs - sink.pausedMs) / 1000;
+    }
+  }
+
+  fileMd5(file: FileId, sizeBytes: number, signal: AbortSignal): Promise<string> {
+    return this.#file(file).md5(sizeBytes, signal);
+  }
+
+  async settleFile(file: FileId): Promise<void> {
+    await this.#file(file).settle();
+    this.#files.delete(file);
+  }
+
+  async abandonFile(file: FileId): Promise<void> {
+    await this.#file(file).abandon({ remove: true });
+    this.#files.delete(file);
+  }
+
+  async makeDirectory(path: SafePath): Promise<void> {
+    this.#parts.writer.makeDirectory(path);
+  }
+
+  async inspect(paths: readonly SafePath[]): Promise<readonly (ExistingFile | undefined)[]> {
+    return this.#parts.writer.inspect(paths);
+  }
+
+  async publish(targets: readonly FileTarget[]): Promise<readonly (undefined | Error)[]> {
+    return this.#parts.writer.publish(targets);
+  }
+
+  syncDirectories(): Promise<void> {
+    return this.#parts.writer.syncDirectories();
+  }
+
+  stats(): PlaneStats {
+    return { ...this.#totals, bufferBytes: this.#parts.slabs.usedBytes };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#parts.transport[Symbol.asyncDispose]();
+    for (const file of this.#files.values()) await file.abandon({ remove: true });
+    this.#parts.writer[Symbol.dispose]();
+  }
+
+  #file(id: FileId): LargeFile {
+    const file = this.#files.get(id);
+    if (!file) throw new Error(`file ${id} is not open`);
+    return file;
+  }
+
+  /** Failed attempts received bytes too. */
+  async #counted(read: () => Promise<ObjectHead>): Promise<ObjectHead> {
+    try {
+      return await read();
+    } catch (error) {
+      if (error instanceof CopyError) this.#totals.receivedBytes += error.receivedBytes;
+      throw error;
+    }
+  }
+}
+
+function verifyWhole(key: string, head: ObjectHead, crc: bigint, bytes: Uint8Array): Verification {
+  const check = chooseCheck(head);
+  if (check.by === "length") return "lengthOnly";
+  if (check.by === "crc64") {
+    if (crc === check.expected) return "crc64";
+    throw new CopyError(
+      "corrupt",
+      `object ${JSON.stringify(key)}: CRC-64 is ${crc}, the service says ${check.expected}`,
+    );
+  }
+  const md5 = createHash("md5").update(bytes).digest("base64");
+  if (md5 === check.expected) return "md5";
+  if (!check.binding) return "lengthOnly";
+  throw new CopyError("corrupt", `object ${JSON.stringify(key)}: MD5 is ${md5}, the service says ${check.expected}`);
+}

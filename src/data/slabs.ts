@@ -1,0 +1,58 @@
+import { type Crc64Kernel, createCrc64Kernel, kernelBytes } from "../checksum/crc64.ts";
+import { type Slab, SlabPool } from "./slab-pool.ts";
+
+const smallSlabBytes = 64 * 1024;
+const largeSlabBytes = 1024 * 1024;
+/** Small slabs in a quarter of the memory at most, and no more than requests can be open. */
+const mostSmallSlabs = 256;
+
+/** The buffers of one data thread and the checksum kernel that works on them where they lie. */
+export class Slabs {
+  readonly kernel: Crc64Kernel;
+  /** Largest body that is received in one piece. */
+  readonly largestWhole = largeSlabBytes;
+  readonly #small: SlabPool;
+  readonly #large: SlabPool;
+
+  /** `bytes` at least 4 MiB. */
+  constructor(bytes: number) {
+    const smallCount = Math.max(1, Math.min(mostSmallSlabs, Math.floor(bytes / 4 / smallSlabBytes)));
+    const largeCount = Math.max(2, Math.floor((bytes - smallCount * smallSlabBytes) / largeSlabBytes));
+    this.kernel = createCrc64Kernel(smallCount * smallSlabBytes + largeCount * largeSlabBytes);
+    const { memory } = this.kernel;
+    const largeStart = kernelBytes + smallCount * smallSlabBytes;
+    this.#small = new SlabPool(memory, kernelBytes, { slabBytes: smallSlabBytes, count: smallCount });
+    this.#large = new SlabPool(memory, largeStart, { slabBytes: largeSlabBytes, count: largeCount });
+  }
+
+  get usedBytes(): number {
+    return this.#small.usedBytes + this.#large.usedBytes;
+  }
+
+  /** One slab that holds the whole body, or two to fill and write in turn. */
+  async lease(bodyBytes: number): Promise<SlabLease> {
+    const pool = bodyBytes <= smallSlabBytes ? this.#small : this.#large;
+    return new SlabLease(pool, await pool.lease(bodyBytes > largeSlabBytes ? 2 : 1));
+  }
+}
+
+/** Buffer bytes that `Slabs.lease` takes for a body. */
+export function leaseBytes(bodyBytes: number): number {
+  if (bodyBytes <= smallSlabBytes) return smallSlabBytes;
+  return bodyBytes <= largeSlabBytes ? largeSlabBytes : 2 * largeSlabBytes;
+}
+
+/** Slabs given back on disposal. */
+export class SlabLease implements Disposable {
+  readonly slabs: readonly Slab[];
+  readonly #pool: SlabPool;
+
+  constructor(pool: SlabPool, slabs: readonly Slab[]) {
+    this.#pool = pool;
+    this.slabs = slabs;
+  }
+
+  [Symbol.dispose](): void {
+    this.#pool.release(this.slabs);
+  }
+}

@@ -1,0 +1,191 @@
+import type { CopyError } from "../errors.ts";
+import type { Clock, DataPlane, ListPage, Logger, ObjectEntry, ObjectSource } from "../types.ts";
+import type { Admission } from "./admission.ts";
+import { type CopiedObject, copyObject } from "./copy-object.ts";
+import { type CopyDecision, Feeder } from "./feeder.ts";
+import type { Ledger } from "./ledger.ts";
+import type { Limiter } from "./limiter.ts";
+import type { CopyTask, PathRules } from "./plan.ts";
+import type { Publisher } from "./publisher.ts";
+import { BoundedQueue } from "./queue.ts";
+import type { Requests } from "./requests.ts";
+import { isObjectsOwn } from "./retry.ts";
+import type { SpaceBudget } from "./space-budget.ts";
+import { TooManyFailures } from "./too-many-failures.ts";
+
+export interface CopyParts {
+  readonly source: ObjectSource;
+  readonly plane: DataPlane;
+  readonly requests: Requests;
+  readonly admission: Admission;
+  readonly limiter: Limiter | undefined;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly ledger: Ledger;
+  readonly rules: PathRules;
+  readonly space: SpaceBudget;
+  /** Where files are staged before they get their names; undefined writes straight into the final names. */
+  readonly publisher: Publisher | undefined;
+  /** Called once, when all that can be foreseen is in order and before anything is written. */
+  readonly begin: () => Promise<void>;
+}
+
+export interface CopyOptions {
+  readonly select: (relative: string) => boolean;
+  readonly unsupported: "fail" | "skip";
+  readonly maxFailures: number | undefined;
+  readonly dryRun: boolean;
+  readonly rangeBytes: number;
+  readonly concurrency: number;
+  readonly retries: number;
+  /** What to do with a task whose path may be taken; undefined copies everything. */
+  readonly decide: CopyDecision | undefined;
+  /** Whether entries come in key order. */
+  readonly sorted: boolean;
+}
+
+/** Tasks that may be planned ahead: ten pages, so that smaller sources are known in full before the first byte. */
+const lookahead = 10_000;
+/** Objects of many ranges that are open at once: enough to spread writers over files, few enough to finish soon. */
+const largeAtOnce = 8;
+
+/**
+ * Copies what `pages` list. Every selected entry ends in the ledger exactly once, unless the run is cut short; throws
+ * what cut it short (CopyError, TooManyFailures, the signal's reason, or a bug). Nothing is under way on return.
+ */
+export async function copyAll(
+  pages: AsyncGenerator<ListPage>,
+  prefix: string,
+  parts: CopyParts,
+  options: CopyOptions,
+  signal: AbortSignal,
+): Promise<{ readonly sourceDigest: string }> {
+  const stop = new AbortController();
+  const interrupt = (): void => stop.abort(signal.reason);
+  signal.addEventListener("abort", interrupt, { once: true });
+  if (signal.aborted) interrupt();
+  const queue = new BoundedQueue<CopyTask>(lookahead);
+  const feeder = new Feeder(prefix, queue, parts, options);
+  const feeding = feeder.run(pages, stop.signal).catch((error: unknown) => {
+    stop.abort(error);
+    queue.close({ error });
+  });
+  try {
+    await queue.settled();
+    if (!stop.signal.aborted && !options.dryRun && !feeder.doomed)
+      await copyQueued(queue, feeder, parts, options, stop);
+    if (options.dryRun || feeder.doomed) await drain(queue);
+    await feeding;
+    stop.signal.throwIfAborted();
+    if (feeder.doomed) throw new TooManyFailures();
+    return { sourceDigest: feeder.digest() };
+  } finally {
+    stop.abort(new Error("the run has ended"));
+    queue.close();
+    await feeding;
+    signal.removeEventListener("abort", interrupt);
+  }
+}
+
+async function copyQueued(
+  queue: BoundedQueue<CopyTask>,
+  feeder: Feeder,
+  parts: CopyParts,
+  options: CopyOptions,
+  stop: AbortController,
+): Promise<void> {
+  await parts.begin();
+  const run = new Workers(parts, options, stop);
+  const next = async (): Promise<CopyTask | undefined> => (feeder.doomed ? undefined : queue.take());
+  const workers = Array.from({ length: options.concurrency }, () =>
+    run.work(next).catch((error: unknown) => {
+      stop.abort(error);
+      queue.close({ error });
+    }),
+  );
+  await Promise.all(workers);
+  stop.signal.throwIfAborted();
+  await parts.publisher?.flush();
+}
+
+/** A dry run, and one that cannot succeed any more, only look at the rest of the listing. */
+async function drain(queue: BoundedQueue<CopyTask>): Promise<void> {
+  while (await queue.take()) {
+    // looked at by the feeder already
+  }
+}
+
+class Workers {
+  readonly #parts: CopyParts;
+  readonly #options: CopyOptions;
+  readonly #stop: AbortController;
+  readonly #objectParts;
+  #large = 0;
+  readonly #largeWaiting: (() => void)[] = [];
+
+  constructor(parts: CopyParts, options: CopyOptions, stop: AbortController) {
+    this.#parts = parts;
+    this.#options = options;
+    this.#stop = stop;
+    const { rangeBytes, concurrency, retries } = options;
+    this.#objectParts = { ...parts, rangeBytes, lanes: concurrency, restarts: retries };
+  }
+
+  async work(next: () => Promise<CopyTask | undefined>): Promise<void> {
+    const { signal } = this.#stop;
+    for (let task = await next(); task && !signal.aborted; task = await next()) {
+      if (task.entry.sizeBytes > this.#options.rangeBytes) await this.#copyLarge(task);
+      else await this.#copy(task);
+    }
+  }
+
+  async #copyLarge(task: CopyTask): Promise<void> {
+    while (this.#large >= largeAtOnce) await new Promise<void>((resolve) => this.#largeWaiting.push(resolve));
+    this.#large++;
+    try {
+      await this.#copy(task);
+    } finally {
+      this.#large--;
+      this.#largeWaiting.shift()?.();
+    }
+  }
+
+  async #copy(task: CopyTask): Promise<void> {
+    const { plane, ledger, publisher } = this.#parts;
+    const { signal } = this.#stop;
+    if (signal.aborted) return;
+    const { entry, target } = task;
+    try {
+      if (task.kind === "directory") {
+        await plane.makeDirectory(target.path);
+        ledger.copied(entry.key, 0, undefined);
+        return;
+      }
+      const copied = await copyObject(task, this.#objectParts, signal);
+      if (publisher) await publisher.add(copied.target, (error) => this.#published(entry, copied, error));
+      else ledger.copied(entry.key, copied.target.sizeBytes, copied.verification);
+    } catch (error) {
+      if (signal.aborted || !isObjectsOwn(error)) throw error;
+      this.#failed(entry, error);
+    }
+  }
+
+  #published(entry: ObjectEntry, copied: CopiedObject, error: unknown): void {
+    if (error === undefined) this.#parts.ledger.copied(entry.key, copied.target.sizeBytes, copied.verification);
+    else if (isObjectsOwn(error)) this.#failed(entry, error);
+    else this.#stop.abort(error);
+  }
+
+  #failed(entry: ObjectEntry, error: CopyError): void {
+    const { ledger } = this.#parts;
+    if (error.kind === "unsupported" && this.#options.unsupported === "skip") {
+      ledger.skipped(entry, error.message);
+      return;
+    }
+    ledger.failed(entry, error);
+    const { maxFailures } = this.#options;
+    if (maxFailures !== undefined && ledger.counts.failed.objects >= maxFailures) {
+      this.#stop.abort(new TooManyFailures());
+    }
+  }
+}

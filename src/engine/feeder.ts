@@ -1,0 +1,125 @@
+import type { CopyError } from "../errors.ts";
+import type { DataPlane, ExistingFile, ListPage, ObjectEntry } from "../types.ts";
+import type { CopyOptions, CopyParts } from "./copy-run.ts";
+import { currentVersion, isListedAsServed } from "./current-version.ts";
+import { type CopyTask, Planner } from "./plan.ts";
+import type { BoundedQueue } from "./queue.ts";
+import { isObjectsOwn } from "./retry.ts";
+import { SourceDigest } from "./source-digest.ts";
+
+/** Whether a planned file is to be copied, given what stands at its path: a reason to skip it, an error, or neither. */
+export type CopyDecision = (
+  task: CopyTask,
+  existing: ExistingFile | undefined,
+) => { readonly skip: string } | { readonly fail: CopyError } | undefined;
+
+/** Turns pages into queued tasks: selects, plans, compares with the target, and checks that everything fits. */
+export class Feeder {
+  readonly #queue: BoundedQueue<CopyTask>;
+  readonly #planner: Planner;
+  readonly #prefixLength: number;
+  readonly #parts: CopyParts;
+  readonly #options: CopyOptions;
+  readonly #digest = new SourceDigest();
+  #doomed = false;
+
+  constructor(prefix: string, queue: BoundedQueue<CopyTask>, parts: CopyParts, options: CopyOptions) {
+    this.#queue = queue;
+    this.#planner = new Planner(prefix, parts.rules, options.sorted);
+    this.#prefixLength = prefix.length;
+    this.#parts = parts;
+    this.#options = options;
+  }
+
+  /** Whether the listing alone showed enough failures; the rest is then listed only to report them together. */
+  get doomed(): boolean {
+    return this.#doomed;
+  }
+
+  digest(): string {
+    return this.#digest.finish();
+  }
+
+  /** Reads the listing to its end and closes the queue. Throws CopyError when the listing fails or cannot fit. */
+  async run(pages: AsyncGenerator<ListPage>, signal: AbortSignal): Promise<void> {
+    const { ledger, space, logger } = this.#parts;
+    for await (const page of pages) {
+      signal.throwIfAborted();
+      const selected = page.entries.filter(({ key }) => this.#options.select(key.slice(this.#prefixLength)));
+      for (const entry of selected) this.#digest.add(entry);
+      const served = await this.#resolveLinks(selected, signal);
+      const tasks = await this.#undone(served.flatMap((entry) => this.#plan(entry)));
+      if (this.#doomed) continue;
+      for (const { task, existing } of tasks) space.claim(task, existing);
+      for (const { task } of tasks) await this.#queue.put(task);
+    }
+    ledger.listingEnded();
+    logger.info("listing complete", { ...ledger.counts.listed });
+    this.#queue.close();
+  }
+
+  /** With links replaced by what they lead to; one that leads nowhere is its own failure. */
+  async #resolveLinks(entries: readonly ObjectEntry[], signal: AbortSignal): Promise<readonly ObjectEntry[]> {
+    const { ledger } = this.#parts;
+    const served: ObjectEntry[] = [];
+    for (const entry of entries) {
+      try {
+        served.push(isListedAsServed(entry) ? entry : await currentVersion(entry, this.#parts, signal));
+      } catch (error) {
+        if (signal.aborted || !isObjectsOwn(error)) throw error;
+        ledger.listed([entry]);
+        this.#refused(entry, error);
+      }
+    }
+    ledger.listed(served);
+    return served;
+  }
+
+  #plan(entry: ObjectEntry): CopyTask[] {
+    const planned = this.#planner.plan(entry);
+    switch (planned.status) {
+      case "task":
+        return [planned.task];
+      case "nothing":
+        this.#parts.ledger.copied(entry.key, 0, undefined);
+        return [];
+      case "refused":
+        this.#refused(entry, planned.error);
+        return [];
+    }
+  }
+
+  #refused(entry: ObjectEntry, error: CopyError): void {
+    const { ledger, logger } = this.#parts;
+    if (this.#options.unsupported === "skip" && error.kind === "unsupported") {
+      logger.warn("object skipped", { key: entry.key, reason: error.message });
+      ledger.skipped(entry, error.message);
+      return;
+    }
+    ledger.failed(entry, error);
+    const { maxFailures } = this.#options;
+    this.#doomed ||= maxFailures !== undefined && ledger.counts.failed.objects >= maxFailures;
+  }
+
+  /** Without those that stand at the target already, or whose place is taken. */
+  async #undone(tasks: readonly CopyTask[]): Promise<{ task: CopyTask; existing: ExistingFile | undefined }[]> {
+    const { decide } = this.#options;
+    if (!decide) return tasks.map((task) => ({ task, existing: undefined }));
+    const found = await inspectAll(this.#parts.plane, tasks);
+    return tasks.flatMap((task, i) => {
+      const existing = found[i];
+      const decision = decide(task, existing);
+      if (!decision) return [{ task, existing }];
+      if ("skip" in decision) this.#parts.ledger.skipped(task.entry, decision.skip);
+      else this.#refused(task.entry, decision.fail);
+      return [];
+    });
+  }
+}
+
+async function inspectAll(
+  plane: DataPlane,
+  tasks: readonly CopyTask[],
+): Promise<readonly (ExistingFile | undefined)[]> {
+  return tasks.length === 0 ? [] : plane.inspect(tasks.map(({ target }) => target.path));
+}

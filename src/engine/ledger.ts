@@ -1,0 +1,101 @@
+import type { CopyError, ErrorKind } from "../errors.ts";
+import type { Counts, Failure, Logger, Metrics, ObjectEntry, Verification } from "../types.ts";
+
+const mostFailuresKept = 100;
+
+/** Where every selected object ends: copied, skipped or failed. Its size does not depend on their number. */
+export class Ledger {
+  readonly #metrics: Metrics;
+  readonly #logger: Logger;
+  readonly #counts = { listed: zero(), copied: zero(), skipped: zero(), failed: zero() };
+  readonly #verified = { crc64: 0, md5: 0, lengthOnly: 0 };
+  readonly #failures: Failure[] = [];
+  #failureCount = 0;
+  readonly #kinds = new Set<ErrorKind>();
+  #listingComplete = false;
+
+  constructor(metrics: Metrics, logger: Logger) {
+    this.#metrics = metrics;
+    this.#logger = logger;
+  }
+
+  get counts(): Readonly<Record<"listed" | "copied" | "skipped" | "failed", Counts>> {
+    return this.#counts;
+  }
+
+  get verified(): Readonly<Record<Verification, number>> {
+    return this.#verified;
+  }
+
+  /** The first hundred. */
+  get failures(): readonly Failure[] {
+    return this.#failures;
+  }
+
+  get failuresOmitted(): number {
+    return this.#failureCount - this.#failures.length;
+  }
+
+  get failureKinds(): ReadonlySet<ErrorKind> {
+    return this.#kinds;
+  }
+
+  get listingComplete(): boolean {
+    return this.#listingComplete;
+  }
+
+  listed(entries: readonly ObjectEntry[]): void {
+    let bytes = 0;
+    for (const entry of entries) bytes += entry.sizeBytes;
+    add(this.#counts.listed, entries.length, bytes);
+    this.#metrics.listed(entries.length, bytes, false);
+  }
+
+  listingEnded(): void {
+    this.#listingComplete = true;
+    this.#metrics.listed(0, 0, true);
+  }
+
+  /** `verification` is undefined for what has no bytes of its own, such as a directory. */
+  copied(key: string, bytes: number, verification: Verification | undefined): void {
+    add(this.#counts.copied, 1, bytes);
+    if (verification) this.#verified[verification]++;
+    this.#metrics.outcome("copied", bytes);
+    this.#logger.debug("object copied", { key, bytes, verification });
+  }
+
+  skipped(entry: ObjectEntry, reason: string): void {
+    add(this.#counts.skipped, 1, entry.sizeBytes);
+    this.#metrics.outcome("skipped", entry.sizeBytes);
+    this.#logger.debug("object skipped", { key: entry.key, reason });
+  }
+
+  /** An object that stands at the target as it should, proven by `verification` (directories need no proof). */
+  matched(entry: ObjectEntry, verification: Verification | undefined): void {
+    if (verification) this.#verified[verification]++;
+    this.skipped(entry, "is equal");
+  }
+
+  failed(entry: ObjectEntry, error: CopyError): void {
+    add(this.#counts.failed, 1, entry.sizeBytes);
+    this.#metrics.outcome("failed", entry.sizeBytes);
+    this.unlisted(entry.key, error);
+  }
+
+  /** A failure of something that the source does not list. */
+  unlisted(key: string, { kind, message, requestId }: CopyError): void {
+    this.#failureCount++;
+    this.#kinds.add(kind);
+    if (this.#failures.length < mostFailuresKept) this.#failures.push({ key, kind, message, requestId });
+    this.#logger.warn("object failed", { key, kind, error: message, requestId });
+  }
+}
+
+function zero(): { objects: number; bytes: number } {
+  return { objects: 0, bytes: 0 };
+}
+
+function add(counts: { objects: number; bytes: number }, objects: number, bytes: number): void {
+  counts.objects += objects;
+  counts.bytes += bytes;
+}

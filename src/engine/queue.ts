@@ -1,0 +1,73 @@
+/** First-in first-out between one producer and many consumers; the producer waits while `capacity` items are queued. */
+export class BoundedQueue<T> {
+  readonly #capacity: number;
+  #items: T[] = [];
+  #head = 0;
+  #closed = false;
+  #failure: { readonly error: unknown } | undefined;
+  readonly #takers: (() => void)[] = [];
+  readonly #watchers: (() => void)[] = [];
+  #producer: (() => void) | undefined;
+
+  constructor(capacity: number) {
+    this.#capacity = capacity;
+  }
+
+  get length(): number {
+    return this.#items.length - this.#head;
+  }
+
+  /** Queues an item; resolves when there is room for another, or at once after `close`. */
+  async put(item: T): Promise<void> {
+    this.#items.push(item);
+    this.#takers.shift()?.();
+    if (this.length < this.#capacity || this.#closed) return;
+    wakeAll(this.#watchers);
+    await new Promise<void>((resolve) => {
+      this.#producer = resolve;
+    });
+  }
+
+  /** Resolves once the queue is full or closed: the earliest moment at which everything foreseeable is known. */
+  async settled(): Promise<void> {
+    if (this.length >= this.#capacity || this.#closed) return;
+    await new Promise<void>((resolve) => this.#watchers.push(resolve));
+  }
+
+  /** The next item; undefined after the end. Throws what the producer failed with, before any item left over. */
+  async take(): Promise<T | undefined> {
+    for (;;) {
+      if (this.#failure) throw this.#failure.error;
+      if (this.length > 0) return this.#shift();
+      if (this.#closed) return undefined;
+      await new Promise<void>((resolve) => this.#takers.push(resolve));
+    }
+  }
+
+  /** No more items come; with `failure`, takers throw it. */
+  close(failure?: { readonly error: unknown }): void {
+    this.#closed = true;
+    this.#failure ??= failure;
+    wakeAll(this.#takers);
+    wakeAll(this.#watchers);
+    this.#producer?.();
+  }
+
+  #shift(): T | undefined {
+    const item = this.#items[this.#head++];
+    if (this.#head * 2 > this.#items.length) {
+      this.#items = this.#items.slice(this.#head);
+      this.#head = 0;
+    }
+    // Half empty before the producer goes on: it then works page by page and not item by item.
+    if (this.#producer && this.length * 2 <= this.#capacity) {
+      this.#producer();
+      this.#producer = undefined;
+    }
+    return item;
+  }
+}
+
+function wakeAll(waiting: (() => void)[]): void {
+  for (const resolve of waiting.splice(0)) resolve();
+}

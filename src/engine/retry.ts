@@ -1,0 +1,68 @@
+import { CopyError, type ErrorKind } from "../errors.ts";
+
+export type Verdict = "retry" | "refresh" | "restart-object" | "fail-object" | "fail-run";
+
+/** The whole retry policy; a new kind without a row does not compile. */
+export const verdicts = {
+  unreachable: "retry",
+  interrupted: "retry",
+  protocol: "retry",
+  server: "retry",
+  throttled: "retry",
+  expired: "refresh",
+  auth: "fail-run",
+  credentials: "fail-run",
+  source: "fail-run",
+  missing: "fail-object",
+  rejected: "fail-object",
+  changed: "restart-object", // old and new bytes must not mix
+  corrupt: "restart-object",
+  different: "fail-object",
+  unsupported: "fail-object",
+  occupied: "fail-object",
+  "volume-full": "fail-run", // every later object would fail the same way
+  volume: "fail-run",
+  busy: "fail-run",
+} as const satisfies Record<ErrorKind, Verdict>;
+
+/** Whether an error says nothing about other objects: a verdict on this one, or its retries used up. */
+export function isObjectsOwn(error: unknown): error is CopyError {
+  if (!(error instanceof CopyError)) return false;
+  const verdict = verdicts[error.kind];
+  return verdict !== "fail-run" && verdict !== "refresh";
+}
+
+/** Base and cap as in the official SDKs' retryers: full jitter over min(200 ms · 2^n, 20 s). */
+const baseMs = 200;
+const capMs = 20_000;
+
+/** Wait before attempt `failures + 1`; the server's Retry-After is a floor. `random` is uniform in [0, 1). */
+export function backoffMs(failures: number, random: number, retryAfterMs = 0): number {
+  const ceiling = Math.min(capMs, baseMs * 2 ** Math.min(failures, 30));
+  return Math.max(retryAfterMs, random * ceiling);
+}
+
+export interface RetryLimits {
+  /** Further attempts after the first. */
+  readonly retries: number;
+  /** Longest time without any finished request in the whole run. */
+  readonly retryForMs: number;
+}
+
+export interface RetryState {
+  /** Attempts of this request that have failed, the last one included. */
+  readonly failures: number;
+  readonly sinceProgressMs: number;
+  /** Whether any request of the run was ever answered. */
+  readonly answered: boolean;
+}
+
+/**
+ * Whether a request is out of attempts. While an endpoint that has answered before cannot be reached at all, attempts
+ * do not count: an outage is nobody's fault in particular, and only `retryForMs` ends it.
+ */
+export function isExhausted(error: CopyError, state: RetryState, limits: RetryLimits): boolean {
+  if (state.sinceProgressMs > limits.retryForMs) return true;
+  if (error.kind === "unreachable" && state.answered) return false;
+  return state.failures > limits.retries;
+}

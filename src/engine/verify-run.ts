@@ -1,0 +1,177 @@
+import pLimit from "p-limit";
+import { chooseCheck } from "../checksum/check.ts";
+import { CopyError } from "../errors.ts";
+import type { ExistingFile, ListPage, ObjectEntry, ObjectSource, SafePath, Verification } from "../types.ts";
+import { compareKeys } from "./key-order.ts";
+import type { Ledger } from "./ledger.ts";
+import { type PathRules, Planner } from "./plan.ts";
+import type { Requests } from "./requests.ts";
+import { isObjectsOwn } from "./retry.ts";
+import { SourceDigest } from "./source-digest.ts";
+
+export interface LocalFile extends ExistingFile {
+  readonly path: SafePath;
+}
+
+/** A directory to be audited. Its methods throw CopyError `volume` when it cannot be read. */
+export interface LocalTree {
+  /** Every file below, in the byte order of their paths. */
+  walk(): AsyncGenerator<LocalFile>;
+  inspect(path: SafePath): Promise<ExistingFile | undefined>;
+  crc64(path: SafePath, signal: AbortSignal): Promise<bigint>;
+  md5(path: SafePath, signal: AbortSignal): Promise<string>;
+}
+
+export interface VerifyParts {
+  readonly source: ObjectSource;
+  readonly requests: Requests;
+  readonly ledger: Ledger;
+  readonly rules: PathRules;
+  readonly local: LocalTree;
+}
+
+export interface VerifyOptions {
+  readonly select: (relative: string) => boolean;
+  readonly unsupported: "fail" | "skip";
+  readonly concurrency: number;
+  /** Whether files that the source does not have are differences: not when a single object is audited. */
+  readonly extras: boolean;
+}
+
+/** Compares names, sizes and checksums in one pass over both sides in key order; differences go into the ledger. */
+export async function verifyAll(
+  pages: AsyncGenerator<ListPage>,
+  prefix: string,
+  parts: VerifyParts,
+  options: VerifyOptions,
+  signal: AbortSignal,
+): Promise<{ readonly sourceDigest: string }> {
+  return new Verifier(prefix, parts, options, signal).run(pages);
+}
+
+class Verifier {
+  readonly #prefix: string;
+  readonly #parts: VerifyParts;
+  readonly #options: VerifyOptions;
+  readonly #signal: AbortSignal;
+  readonly #limit;
+  readonly #planner: Planner;
+  readonly #digest = new SourceDigest();
+  readonly #local: AsyncGenerator<LocalFile> | undefined;
+  #file: LocalFile | undefined;
+  #fatal: { readonly error: unknown } | undefined;
+
+  constructor(prefix: string, parts: VerifyParts, options: VerifyOptions, signal: AbortSignal) {
+    this.#prefix = prefix;
+    this.#parts = parts;
+    this.#options = options;
+    this.#signal = signal;
+    this.#limit = pLimit(options.concurrency);
+    this.#planner = new Planner(prefix, parts.rules, true);
+    this.#local = options.extras ? parts.local.walk() : undefined;
+  }
+
+  async run(pages: AsyncGenerator<ListPage>): Promise<{ readonly sourceDigest: string }> {
+    const { ledger } = this.#parts;
+    await this.#advance();
+    let previous = "";
+    for await (const { entries } of pages) {
+      this.#signal.throwIfAborted();
+      const selected = entries.filter(({ key }) => this.#options.select(this.#relative(key)));
+      ledger.listed(selected);
+      const checks: Promise<void>[] = [];
+      for (const entry of selected) {
+        if (compareKeys(previous, entry.key) > 0) throw unsorted(entry.key);
+        previous = entry.key;
+        this.#digest.add(entry);
+        const check = await this.#meet(entry);
+        if (check) checks.push(check);
+      }
+      await Promise.all(checks);
+      if (this.#fatal) throw this.#fatal.error;
+    }
+    ledger.listingEnded();
+    while (this.#file) await this.#extra(this.#file);
+    return { sourceDigest: this.#digest.finish() };
+  }
+
+  /** Pairs an entry with what stands in its place; resolves to the comparison of their bytes, still under way. */
+  async #meet(entry: ObjectEntry): Promise<Promise<void> | undefined> {
+    const { ledger, local } = this.#parts;
+    const planned = this.#planner.plan(entry);
+    if (planned.status === "nothing") {
+      ledger.matched(entry, undefined);
+    } else if (planned.status === "refused") {
+      if (this.#options.unsupported === "skip") ledger.skipped(entry, planned.error.message);
+      else ledger.failed(entry, planned.error);
+    } else {
+      const { path } = planned.task.target;
+      while (this.#file && compareKeys(this.#file.path, path) < 0) await this.#extra(this.#file);
+      const walked = this.#file?.path === path ? this.#file : undefined;
+      if (walked) await this.#advance();
+      const found = walked ?? (await local.inspect(path));
+      if (planned.task.kind === "directory") this.#directory(entry, found);
+      else return this.#limit(() => this.#check(entry, path, found));
+    }
+    return undefined;
+  }
+
+  #directory(entry: ObjectEntry, found: ExistingFile | undefined): void {
+    if (found?.kind === "directory") this.#parts.ledger.matched(entry, undefined);
+    else this.#parts.ledger.failed(entry, different(entry.key, "there is no such directory"));
+  }
+
+  async #check(entry: ObjectEntry, path: SafePath, found: ExistingFile | undefined): Promise<void> {
+    if (this.#fatal || this.#signal.aborted) return;
+    try {
+      this.#parts.ledger.matched(entry, await this.#compare(entry, path, found));
+    } catch (error) {
+      if (isObjectsOwn(error) && !this.#signal.aborted) this.#parts.ledger.failed(entry, error);
+      else this.#fatal ??= { error };
+    }
+  }
+
+  /** What proved the file equal; throws CopyError `different`. */
+  async #compare(entry: ObjectEntry, path: SafePath, found: ExistingFile | undefined): Promise<Verification> {
+    const { source, requests, local } = this.#parts;
+    if (!found) throw different(entry.key, "the file is missing");
+    if (found.kind !== "file") throw different(entry.key, `a ${found.kind} stands where the file should be`);
+    const kind = { operation: "head", what: entry.key, bodyBytes: 0, bufferBytes: 0 } as const;
+    const head = await requests.run(entry, kind, () => source.head(entry.key, this.#signal), this.#signal);
+    if (found.sizeBytes !== head.sizeBytes) {
+      throw different(entry.key, `the file has ${found.sizeBytes} bytes, the object ${head.sizeBytes}`);
+    }
+    const check = chooseCheck(head);
+    if (check.by === "length") return "lengthOnly";
+    const actual = check.by === "crc64" ? await local.crc64(path, this.#signal) : await local.md5(path, this.#signal);
+    if (actual === check.expected) return check.by;
+    if (check.by === "md5" && !check.binding) return "lengthOnly";
+    throw different(entry.key, `the file's ${checkNames[check.by]} is ${actual}, the object's ${check.expected}`);
+  }
+
+  async #extra(file: LocalFile): Promise<void> {
+    await this.#advance();
+    if (!this.#options.select(file.path)) return;
+    const key = this.#prefix + file.path;
+    this.#parts.ledger.unlisted(key, different(key, "the file is not in the source"));
+  }
+
+  async #advance(): Promise<void> {
+    const next = await this.#local?.next();
+    this.#file = next?.done === false ? next.value : undefined;
+  }
+
+  #relative(key: string): string {
+    return key.slice(this.#prefix.length);
+  }
+}
+
+const checkNames = { crc64: "CRC-64", md5: "MD5" } as const;
+
+function different(key: string, how: string): CopyError {
+  return new CopyError("different", `${JSON.stringify(key)}: ${how}`);
+}
+
+function unsorted(key: string): CopyError {
+  return new CopyError("source", `the listing is not in key order at ${JSON.stringify(key)}, so it cannot be compared`);
+}

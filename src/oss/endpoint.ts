@@ -9,8 +9,8 @@ export interface BucketLocation {
 }
 
 export interface BucketAddress {
-  /** `scheme://host[:port]` to connect to. */
-  readonly origin: string;
+  /** What to connect to; an IPv6 address without brackets. */
+  readonly origin: Readonly<{ scheme: "http" | "https"; host: string; port: number }>;
   /** Value of the `Host` header; the port only where it is not the scheme's own. */
   readonly host: string;
   /** "" or `/bucket`; an encoded key follows after a slash. */
@@ -19,17 +19,16 @@ export interface BucketAddress {
 
 /** `auto` is path style for IP addresses and localhost, which have no subdomain for the bucket, and virtual otherwise. */
 export function bucketAddress({ endpoint, addressing, bucket }: BucketLocation): BucketAddress {
+  const { scheme, port } = endpoint;
   const host = endpoint.host.replace(/^\[(.*)\]$/, "$1").toLowerCase();
   const local = isLocal(host);
   const style = addressing === "auto" ? (local ? "path" : "virtual") : addressing;
   const bracketed = isIP(host) === 6 ? `[${host}]` : host;
-  const port = endpoint.port === (endpoint.scheme === "https" ? 443 : 80) ? "" : `:${endpoint.port}`;
   const named = style === "virtual" ? `${bucket}.${bracketed}` : bracketed;
-  // `bucket.127.0.0.1` is no address and `bucket.localhost` need not resolve: there the bucket stands in Host only.
-  const connected = local ? bracketed : named;
   return {
-    origin: `${endpoint.scheme}://${connected}${port}`,
-    host: `${named}${port}`,
+    // `bucket.127.0.0.1` is no address and `bucket.localhost` need not resolve: there the bucket stands in Host only.
+    origin: { scheme, host: local ? host : named, port },
+    host: port === (scheme === "https" ? 443 : 80) ? named : `${named}:${port}`,
     pathPrefix: style === "path" ? `/${bucket}` : "",
   };
 }

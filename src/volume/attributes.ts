@@ -53,9 +53,12 @@ export function dressFile(
   if (modifiedMs !== undefined) futimesSync(descriptor, modifiedMs / 1000, modifiedMs / 1000);
   if (!lacks.owner) return;
   fchownSync(descriptor, attributes.uid ?? unchanged, attributes.gid ?? unchanged);
-  if ((attributes.fileMode & clearedByChown) !== 0 && attributes.keepsModes !== false) {
-    fchmodSync(descriptor, attributes.fileMode);
-  }
+  if (clearsBits(attributes)) fchmodSync(descriptor, attributes.fileMode);
+}
+
+/** Whether a change of owner takes bits of the wanted mode away again. */
+export function clearsBits(attributes: Attributes): boolean {
+  return attributes.keepsModes !== false && (attributes.fileMode & clearedByChown) !== 0;
 }
 
 /** The mode that a directory is to have; without a group of our own a setgid bit inherited from the parent stays. */

@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
-import fs, { closeSync, constants, fstatSync, openSync } from "node:fs";
-import { promisify } from "node:util";
+import { closeSync, constants, fstatSync, openSync } from "node:fs";
 import type { FileTarget } from "../types.ts";
-import { dressFile, lacksOf } from "./attributes.ts";
+import { lacksOf } from "./attributes.ts";
 import { errnoOf, volumeError } from "./errors.ts";
 import type { Placement } from "./placement.ts";
+import { dressFilePooled, pooled } from "./pooled.ts";
 import { reserveBlocks, reserveFromBytes } from "./reserve.ts";
 import type { FileSettings } from "./whole-file.ts";
 
@@ -15,12 +15,6 @@ export const blockBytes = 4096;
 const workingMode = 0o600;
 const readBackBytes = 2 ** 20;
 const wasmPageBytes = 65_536;
-
-const write = promisify(fs.write);
-const read = promisify(fs.read);
-const close = promisify(fs.close);
-const fsync = promisify(fs.fsync);
-const ftruncate = promisify(fs.ftruncate);
 
 export interface LargeFileOptions extends FileSettings {
   readonly placement: Placement;
@@ -65,9 +59,13 @@ export class LargeFile {
     return file;
   }
 
-  /** Goes on with the file that an earlier run left at the target's place; the descriptor is owned from now on. */
-  static adopt(options: LargeFileOptions, target: FileTarget, descriptor: number): LargeFile {
-    return new LargeFile(options, target, descriptor);
+  /**
+   * Goes on with the file that an earlier run left in the target's place, if it is at least `leastBytes` long; otherwise
+   * it is removed and undefined comes back. Only for places that an owner record says are ours. Throws CopyError.
+   */
+  static reopen(options: LargeFileOptions, target: FileTarget, leastBytes: number): LargeFile | undefined {
+    const descriptor = options.placement.reopen(target, leastBytes);
+    return descriptor === undefined ? undefined : new LargeFile(options, target, descriptor);
   }
 
   /** Whether writes bypass the page cache. */
@@ -95,12 +93,12 @@ export class LargeFile {
     await this.#idle;
     const { attributes, setsTimes, fsyncFiles } = this.#options;
     try {
-      await ftruncate(this.#descriptor, this.#target.sizeBytes);
+      await pooled.ftruncate(this.#descriptor, this.#target.sizeBytes);
       const lacks = lacksOf(fstatSync(this.#descriptor), attributes);
-      dressFile(this.#descriptor, attributes, lacks, setsTimes ? this.#target.modifiedMs : undefined);
-      if (fsyncFiles) await fsync(this.#descriptor);
+      await dressFilePooled(this.#descriptor, attributes, lacks, setsTimes ? this.#target.modifiedMs : undefined);
+      if (fsyncFiles) await pooled.fsync(this.#descriptor);
       this.#open = false;
-      await close(this.#descriptor);
+      await pooled.close(this.#descriptor);
     } catch (error) {
       throw this.#failed(error, "finish");
     }
@@ -110,7 +108,7 @@ export class LargeFile {
   async restart(target: FileTarget): Promise<void> {
     await this.#idle;
     try {
-      await ftruncate(this.#descriptor, 0);
+      await pooled.ftruncate(this.#descriptor, 0);
     } catch (error) {
       throw this.#failed(error, "empty");
     }
@@ -128,7 +126,7 @@ export class LargeFile {
       if (options.remove) this.#options.placement.remove(this.#target, this.#descriptor);
     } finally {
       // What was not kept cannot be lost by a failing close.
-      await close(this.#descriptor).catch(() => {});
+      await pooled.close(this.#descriptor).catch(() => {});
     }
   }
 
@@ -177,7 +175,7 @@ export class LargeFile {
   /** Bytes written, or undefined after this file changed to buffered writes. */
   async #attempt(piece: Uint8Array, offset: number): Promise<number | undefined> {
     try {
-      return (await write(this.#descriptor, piece, 0, piece.length, offset)).bytesWritten;
+      return (await pooled.write(this.#descriptor, piece, 0, piece.length, offset)).bytesWritten;
     } catch (error) {
       if (!this.#direct || errnoOf(error) !== "EINVAL") throw this.#failed(error, "write");
       this.#leaveDirectIo();
@@ -188,7 +186,7 @@ export class LargeFile {
   async #readNow(memory: Uint8Array, offset: number): Promise<number> {
     for (;;) {
       try {
-        return (await read(this.#descriptor, memory, 0, memory.length, offset)).bytesRead;
+        return (await pooled.read(this.#descriptor, memory, 0, memory.length, offset)).bytesRead;
       } catch (error) {
         if (!this.#direct || errnoOf(error) !== "EINVAL") throw this.#failed(error, "read back");
         this.#leaveDirectIo();

@@ -5,6 +5,7 @@ import { type Attributes, type Lacks, lacksOf } from "./attributes.ts";
 import type { DirectoryCache, HeldDirectory } from "./directories.ts";
 import { describeKind, errnoOf, nameError, volumeError } from "./errors.ts";
 import { splitPath, temporaryName } from "./path.ts";
+import { pooled } from "./pooled.ts";
 
 export interface PlacementOptions {
   readonly root: string;
@@ -21,6 +22,10 @@ export interface WorkingPlace {
   readonly directory: HeldDirectory;
   /** The name to call the kernel with. */
   readonly name: string;
+}
+
+export interface CreatedFile extends WorkingPlace {
+  readonly descriptor: number;
 }
 
 const exclusively = constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
@@ -47,7 +52,7 @@ export class Placement {
   }
 
   /** Makes the file and opens it. Throws CopyError `occupied`, or `unsupported` for a name that this run already made. */
-  create(target: FileTarget, access: number, mode: number): WorkingPlace & { readonly descriptor: number } {
+  create(target: FileTarget, access: number, mode: number): CreatedFile {
     for (let attempt = 0; ; attempt++) {
       const place = this.placeOf(target);
       try {
@@ -57,6 +62,42 @@ export class Placement {
       } catch (error) {
         this.recover(target, place, error, attempt);
       }
+    }
+  }
+
+  /** Makes the file like `create`, in the thread pool; the directory is held until the caller releases it. */
+  async createPooled(target: FileTarget, access: number, mode: number): Promise<CreatedFile> {
+    for (let attempt = 0; ; attempt++) {
+      const place = this.placeOf(target);
+      this.#directories.retain(place.directory);
+      try {
+        const descriptor = await pooled.open(place.name, access | exclusively, mode);
+        this.#options.onChange(place.directory.path);
+        return { ...place, descriptor };
+      } catch (error) {
+        this.#directories.release(place.directory);
+        this.recover(target, place, error, attempt);
+      }
+    }
+  }
+
+  release(place: WorkingPlace): void {
+    this.#directories.release(place.directory);
+  }
+
+  /** Opens what an earlier run of ours left; removes it if it is of no use. Throws CopyError. */
+  reopen(target: FileTarget, leastBytes: number): number | undefined {
+    const { name } = this.placeOf(target);
+    try {
+      const stats = lstatSync(name, { throwIfNoEntry: false });
+      if (stats === undefined) return undefined;
+      // A FIFO would hang the open, a hard link would lead to someone else's bytes.
+      if (!stats.isFile() || stats.nlink !== 1) throw this.collision(target, stats);
+      const descriptor = stats.size >= leastBytes ? openAgain(name) : undefined;
+      if (descriptor === undefined) unlinkSync(name);
+      return descriptor;
+    } catch (error) {
+      throw nameError(error, "reopen", this.absolute(target));
     }
   }
 
@@ -124,5 +165,15 @@ export class Placement {
 
   absolute(target: FileTarget): string {
     return `${this.#options.root}/${target.path}`;
+  }
+}
+
+/** Undefined for a file whose final mode or owner is already set and keeps us out. */
+function openAgain(name: string): number | undefined {
+  try {
+    return openSync(name, constants.O_RDWR | constants.O_NOFOLLOW);
+  } catch (error) {
+    if (errnoOf(error) === "EACCES") return undefined;
+    throw error;
   }
 }

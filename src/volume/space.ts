@@ -6,6 +6,8 @@ export interface FreeSpace {
   readonly freeBytes: number;
   /** Undefined where the filesystem makes inodes as it goes. */
   readonly freeInodes: number | undefined;
+  /** Files take whole blocks. */
+  readonly blockBytes: number;
 }
 
 /** Free bytes and inodes of the filesystem that holds `directory`. Throws CopyError `volume`. */
@@ -13,7 +15,7 @@ export async function freeSpace(directory: string): Promise<FreeSpace> {
   try {
     const { bavail, bsize, files, ffree } = await statfs(directory);
     // Zero inodes in total means that the filesystem does not count them (btrfs, some network filesystems).
-    return { freeBytes: bavail * bsize, freeInodes: files === 0 ? undefined : ffree };
+    return { freeBytes: bavail * bsize, freeInodes: files === 0 ? undefined : ffree, blockBytes: bsize };
   } catch (error) {
     throw volumeError(error, "ask for the free space of", directory);
   }

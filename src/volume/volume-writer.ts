@@ -1,6 +1,5 @@
-import fs, { closeSync, openSync } from "node:fs";
+import { closeSync, constants, openSync } from "node:fs";
 import { setImmediate } from "node:timers/promises";
-import { promisify } from "node:util";
 import type { ExistingFile, FileTarget, SafePath } from "../types.ts";
 import { type Attributes, keepsUsOut } from "./attributes.ts";
 import { DirectoryCache } from "./directories.ts";
@@ -9,8 +8,10 @@ import { readIdentity } from "./identity.ts";
 import { inspectPath } from "./inspect.ts";
 import { LargeFile, type LargeFileOptions } from "./large-file.ts";
 import { Placement } from "./placement.ts";
+import { pooled } from "./pooled.ts";
 import { type PublishOptions, publishFile } from "./publish.ts";
-import { writeWholeNow } from "./whole-file.ts";
+import { SlowCalls } from "./slow-calls.ts";
+import { writeWholeNow, writeWholePooled } from "./whole-file.ts";
 
 export interface VolumeWriterOptions extends Attributes {
   /** Real path of the target, as `prepareTarget` found it. */
@@ -27,7 +28,6 @@ export interface VolumeWriterOptions extends Attributes {
   readonly directIo: boolean;
 }
 
-const fsync = promisify(fs.fsync);
 /** Calls after which a batch lets the connections of this thread have their turn. */
 const callsInARow = 64;
 
@@ -39,6 +39,7 @@ export class VolumeWriter implements Disposable {
   readonly #publish: PublishOptions;
   readonly #root: string;
   readonly #changed = new Set<string>();
+  readonly #calls = new SlowCalls();
 
   /** Throws CopyError `volume` if the root cannot be opened. */
   constructor(options: VolumeWriterOptions) {
@@ -66,14 +67,37 @@ export class VolumeWriter implements Disposable {
     this.#publish = { ...common, placement: this.#placement, setsTimes: mtime && timesComeWithName };
   }
 
-  /** Makes a complete file; when it throws (CopyError), nothing of it is left. */
+  /**
+   * Makes a complete file in one go; when it throws (CopyError), nothing of it is left. Blocks this thread: see
+   * `prefersPool`.
+   */
   writeWhole(target: FileTarget, bytes: Uint8Array): void {
+    const startMs = performance.now();
     writeWholeNow(this.#placement, this.#files, target, bytes);
+    this.#calls.took(performance.now() - startMs);
+  }
+
+  /** Whether files take so long here that many `writeWholePooled` at once are faster than `writeWhole` in a row. */
+  get prefersPool(): boolean {
+    return this.#files.fsyncFiles || this.#calls.slow;
+  }
+
+  /** Like `writeWhole`, in the thread pool; the bytes are in use until the promise settles. */
+  writeWholePooled(target: FileTarget, bytes: Uint8Array): Promise<void> {
+    return writeWholePooled(this.#placement, this.#files, target, bytes);
   }
 
   /** Makes an empty file for a large object. Throws CopyError. */
   openFile(target: FileTarget): Promise<LargeFile> {
     return LargeFile.create(this.#files, target);
+  }
+
+  /**
+   * Goes on with the file that an earlier run of ours left for this target, if it is at least `leastBytes` long;
+   * otherwise removes it. Throws CopyError.
+   */
+  reopenFile(target: FileTarget, leastBytes: number): LargeFile | undefined {
+    return LargeFile.reopen(this.#files, target, leastBytes);
   }
 
   /** Makes a directory with its parents; one that exists is left as it is. Throws CopyError. */
@@ -122,9 +146,9 @@ export class VolumeWriter implements Disposable {
     const directory = this.#directories.find(path);
     if (directory === undefined) return;
     // A descriptor of its own: the held one may be evicted while the thread pool works.
-    const descriptor = openSync(`${directory.prefix}.`, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
+    const descriptor = openSync(`${directory.prefix}.`, constants.O_RDONLY | constants.O_DIRECTORY);
     try {
-      await fsync(descriptor);
+      await pooled.fsync(descriptor);
     } finally {
       closeSync(descriptor);
     }

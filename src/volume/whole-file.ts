@@ -3,6 +3,7 @@ import type { FileTarget } from "../types.ts";
 import { type Attributes, dressFile } from "./attributes.ts";
 import { volumeError } from "./errors.ts";
 import type { Placement } from "./placement.ts";
+import { dressFilePooled, pooled } from "./pooled.ts";
 
 export interface FileSettings {
   readonly attributes: Attributes;
@@ -33,6 +34,34 @@ export function writeWholeNow(
   } catch (error) {
     discard(file.name, open ? file.descriptor : undefined);
     throw volumeError(error, "write", placement.absolute(target));
+  }
+}
+
+/** Does what `writeWholeNow` does, in the thread pool; the bytes are in use until the promise settles. */
+export async function writeWholePooled(
+  placement: Placement,
+  settings: FileSettings,
+  target: FileTarget,
+  bytes: Uint8Array,
+): Promise<void> {
+  const { attributes, setsTimes, fsyncFiles } = settings;
+  const file = await placement.createPooled(target, constants.O_WRONLY, attributes.fileMode);
+  const { descriptor } = file;
+  let open = true;
+  try {
+    for (let done = 0; done < bytes.length; ) {
+      done += (await pooled.write(descriptor, bytes, done, bytes.length - done, done)).bytesWritten;
+    }
+    const lacks = placement.lacksIn(file.directory, descriptor);
+    await dressFilePooled(descriptor, attributes, lacks, setsTimes ? target.modifiedMs : undefined);
+    if (fsyncFiles) await pooled.fsync(descriptor);
+    open = false;
+    await pooled.close(descriptor);
+  } catch (error) {
+    discard(file.name, open ? descriptor : undefined);
+    throw volumeError(error, "write", placement.absolute(target));
+  } finally {
+    placement.release(file);
   }
 }
 

@@ -56,7 +56,7 @@ export class XmlScanner {
 
   /** Enters the document's only element. */
   root(name: string): void {
-    const found = this.#next("the root element");
+    const found = this.#next("its root element");
     if (found !== name) this.fail(`its root is <${printable(found ?? "/", 64)}>, not <${name}>`);
   }
 
@@ -66,7 +66,7 @@ export class XmlScanner {
       this.#empty = false;
       return undefined;
     }
-    const name = this.#next(`<${parent}>`);
+    const name = this.#next(parent);
     if (name === undefined) this.#close(parent);
     return name;
   }
@@ -94,7 +94,9 @@ export class XmlScanner {
     const open = [name];
     for (let inner = open.at(-1); inner !== undefined; inner = open.at(-1)) {
       this.#at = this.#find("<", this.#at, inner);
-      const opened = this.#next(`<${inner}>`, true);
+      this.#passMisc(true);
+      if (this.#text.charCodeAt(this.#at) !== lessThan) continue;
+      const opened = this.#next(inner);
       if (opened === undefined) {
         this.#close(inner);
         open.pop();
@@ -116,14 +118,10 @@ export class XmlScanner {
   }
 
   /** Name of the tag that opens here, or undefined at a closing tag, which is left for `#close`. */
-  #next(where: string, cdata = false): string | undefined {
-    const at = this.#atTag() ? this.#at : this.#passMisc(cdata);
-    if (at >= this.#text.length) this.fail(`it ends inside ${where}`);
-    if (this.#text.charCodeAt(at) !== lessThan) {
-      if (!cdata) this.fail(`text stands inside ${where}`);
-      this.#at = this.#find("<", at, where);
-      return this.#next(where, cdata);
-    }
+  #next(where: string): string | undefined {
+    const at = this.#atTag() ? this.#at : this.#passMisc(false);
+    if (at >= this.#text.length) this.fail(`it ends inside ${printable(where, 64)}`);
+    if (this.#text.charCodeAt(at) !== lessThan) this.fail(`text stands inside ${printable(where, 64)}`);
     return this.#text.charCodeAt(at + 1) === slash ? undefined : this.#open();
   }
 
@@ -216,7 +214,7 @@ export class XmlScanner {
 
   #find(what: string, from: number, where: string): number {
     const at = this.#text.indexOf(what, from);
-    if (at < 0) this.fail(`it ends inside ${where}`);
+    if (at < 0) this.fail(`it ends inside ${printable(where, 64)}`);
     return at;
   }
 }

@@ -1,0 +1,274 @@
+import fc from "fast-check";
+import { XMLParser } from "fast-xml-parser";
+import { describe, expect, it } from "vitest";
+import { CopyError } from "../../src/errors.ts";
+import { parseListing } from "../../src/oss/listing-xml.ts";
+
+const object =
+  '<Contents><Key>a/b</Key><LastModified>2024-02-29T23:59:58.123Z</LastModified><ETag>"5B3C"</ETag>' +
+  "<Type>Multipart</Type><Size>77</Size><StorageClass>IA</StorageClass></Contents>";
+
+function page(inner: string, more = "<IsTruncated>false</IsTruncated>"): string {
+  return `<?xml version="1.0" encoding="UTF-8"?>\n<ListBucketResult>${more}${inner}</ListBucketResult>\n`;
+}
+
+function withKey(key: string, more?: string): string {
+  return page(
+    object.replace("a/b", () => key),
+    more,
+  );
+}
+
+function keyOf(document: string | Uint8Array): string | undefined {
+  return parseListing(document).entries[0]?.key;
+}
+
+const url = "<IsTruncated>false</IsTruncated><EncodingType>url</EncodingType>";
+
+function refusal(document: string | Uint8Array): string {
+  try {
+    parseListing(document);
+  } catch (error) {
+    expect(error).toBeInstanceOf(CopyError);
+    expect(error).toHaveProperty("kind", "protocol");
+    return error instanceof CopyError ? error.message : "";
+  }
+  return "accepted";
+}
+
+describe("a page of a listing", () => {
+  it("gives every field of an object", () => {
+    expect(parseListing(page(object))).toEqual({
+      entries: [
+        {
+          key: "a/b",
+          sizeBytes: 77,
+          etag: '"5B3C"',
+          modifiedMs: Date.UTC(2024, 1, 29, 23, 59, 58, 123),
+          type: "Multipart",
+          storageClass: "IA",
+          restored: false,
+        },
+      ],
+      isTruncated: false,
+      nextContinuationToken: undefined,
+      keyCount: undefined,
+      encodingType: undefined,
+    });
+  });
+
+  it("may be indented, hold comments, attributes, a byte order mark and elements that nobody knows", () => {
+    const document = `\ufeff<?xml version='1.0'?>\n<!-- one --><ListBucketResult xmlns="http://x/" a = '>'>
+      <Name>bkt</Name>\r\n\t<New><Deep x="/>"/>text<![CDATA[<Contents>]]><!-- </New> --></New><Prefix/><Owner />
+      ${object.replace("<Size>", "<Owner><ID>1</ID><DisplayName>x</DisplayName></Owner ><Size >").replaceAll("><", ">\n<")}
+      <IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken><KeyCount>1</KeyCount>
+    </ListBucketResult ><?pi?><!-- end -->\n`;
+    expect(parseListing(document)).toMatchObject({ keyCount: 1, isTruncated: true, nextContinuationToken: "t" });
+    expect(keyOf(document)).toBe("a/b");
+  });
+
+  it("may be empty", () => {
+    expect(parseListing("<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>").entries).toEqual([]);
+    expect(parseListing(page("", "<KeyCount>0</KeyCount><IsTruncated>false</IsTruncated>")).keyCount).toBe(0);
+  });
+
+  it("knows archived objects that can be read for now", () => {
+    const restored = (info: string) =>
+      parseListing(page(object.replace("<Type>", `<RestoreInfo>${info}</RestoreInfo><Type>`))).entries[0]?.restored;
+    expect(restored('ongoing-request="false", expiry-date="Thu, 24 Sep 2020 12:40:33 GMT"')).toBe(true);
+    expect(restored("ongoing-request=&quot;false&quot;")).toBe(true);
+    expect(restored('ongoing-request="true"')).toBe(false);
+  });
+
+  it("takes a missing type and storage class for the usual ones, and new ones as they are", () => {
+    const bare = object.replace(/<Type>.*<\/Type>/, "").replace(/<StorageClass>.*<\/StorageClass>/, "");
+    expect(parseListing(page(bare)).entries[0]).toMatchObject({ type: "Normal", storageClass: "Standard" });
+    const fresh = object.replace("Multipart", "SomethingQuiteNew").replace("IA", "DeepestArchiveOfAll");
+    expect(parseListing(page(fresh)).entries[0]).toMatchObject({
+      type: "SomethingQuiteNew",
+      storageClass: "DeepestArchiveOfAll",
+    });
+  });
+
+  it.each([
+    ["&lt;&gt;&amp;&quot;&apos;", "<>&\"'"],
+    ["&#65;&#x1F4be;&#x1;&#10;", "A💾\u0001\n"],
+    ["&amp;lt;", "&lt;"],
+    ["a<![CDATA[<&amp;]]>b<!-- no -->c", "a<&amp;bc"],
+    ["<![CDATA[]]]]><![CDATA[>]]>", "]]>"],
+    ["ü/💾", "ü/💾"],
+    [" spaces stay ", " spaces stay "],
+    ["a%20b+", "a%20b+"],
+  ])("resolves %j to %j", (written, key) => {
+    expect(keyOf(withKey(written))).toBe(key);
+    expect(keyOf(Buffer.from(withKey(written)))).toBe(key);
+  });
+
+  it.each([
+    ["a%20b%2Bc+d", "a b+c+d"],
+    ["hello%20world%21", "hello world!"],
+    ["%00%0a%F0%9F%92%BE%25", "\0\n💾%"],
+    ["&#37;41&amp;", "A&"],
+    ["ü", "ü"],
+  ])("undoes the URL encoding of %j", (written, key) => {
+    expect(keyOf(withKey(written, url))).toBe(key);
+    const later = page(object.replace("a/b", written)).replace("</ListB", "<EncodingType>url</EncodingType></ListB");
+    expect(keyOf(later)).toBe(key);
+  });
+
+  it("decodes the token like the keys", () => {
+    const more = "<IsTruncated>true</IsTruncated><NextContinuationToken>a%2Bb%3D+</NextContinuationToken>";
+    expect(parseListing(page("", more)).nextContinuationToken).toBe("a%2Bb%3D+");
+    expect(parseListing(page("", `${more}<EncodingType>url</EncodingType>`)).nextContinuationToken).toBe("a+b=+");
+  });
+
+  it.each([
+    ["", "it ends inside its root element"],
+    ["<Error><Code>X</Code></Error>", "its root is <Error>"],
+    ["<ListBucketResult/>", "does not say whether it is truncated"],
+    ["<html>", "its root is <html>"],
+    ["nonsense", "text stands inside"],
+    ["<!DOCTYPE a><ListBucketResult/>", "a tag has no name"],
+    [`${page("")}<More/>`, "something follows"],
+    [`${page("")}text`, "something follows"],
+    ['<?xml version="1.0" encoding="GBK"?><ListBucketResult/>', "encoded as GBK"],
+    [page("text"), "text stands inside ListBucketResult"],
+    [page("<![CDATA[text]]>"), "a tag has no name"],
+    [page("<A></B>"), "<A> is not closed"],
+    [page("<A></AB></A>"), "<A> is not closed"],
+    [page("<A b></A>"), "malformed or cut"],
+    [page("<A b='<'></A>"), "malformed or cut"],
+    [page("< A></ A>"), "a tag has no name"],
+    [page("<A>".repeat(100) + "</A>".repeat(100)), "nested deeper"],
+    [page("\0"), "control character"],
+    [page(object, "<IsTruncated>perhaps</IsTruncated>"), "does not say whether"],
+    [page(object, "<IsTruncated>false</IsTruncated><IsTruncated>false</IsTruncated>"), "<IsTruncated> occurs twice"],
+    [page(object, "<IsTruncated>false</IsTruncated><KeyCount>2</KeyCount>"), "announces 2 keys and holds 1"],
+    [page(object, "<IsTruncated>false</IsTruncated><EncodingType>rot13</EncodingType>"), "encoded as rot13"],
+    [page("<Contents/>"), "an object has no key"],
+    [withKey(""), "an object has no key"],
+    [page(object.replace(/<Size>.*<\/Size>/, "")), "lacks its size"],
+    [page(object.replace(/<ETag>.*<\/ETag>/, "")), "lacks its size, ETag"],
+    [page(object.replace("<Size>", "<Key>c</Key><Size>")), "<Key> occurs twice"],
+    [page(object.replace('"5B3C"', "a\nb")), "ETag of a/b is empty or not plain"],
+    [page(object.replace('"5B3C"', "")), "ETag of a/b is empty or not plain"],
+    [page(object.replace("77", "-1")), "<Size> -1"],
+    [page(object.replace("77", "1e3")), "<Size> 1e3"],
+    [page(object.replace("77", "9007199254740992")), "<Size> 9007199254740992"],
+    [page(object.replace("2024-02-29T", "2024-02-29 ")), "no UTC time"],
+    [page(object.replace("2024-02-29", "2024-13-29")), "no UTC time"],
+    [withKey("a<b/>"), "<Key> holds an element"],
+    [withKey("&nbsp;"), "&nbsp; is no character reference"],
+    [withKey("&"), "& is no character reference"],
+    [withKey("&#xD800;"), "no character reference"],
+    [withKey("&#0;"), "no character reference"],
+    [withKey("&#x110000;"), "no character reference"],
+    [withKey("a%2", url), "a%2, which has a malformed percent escape"],
+    [withKey("%FF", url), "%FF, which is not valid UTF-8"],
+    [withKey("%ED%A0%80", url), "not valid UTF-8"],
+  ])("is refused as %j", (document, words) => {
+    expect(refusal(document)).toContain(words);
+  });
+
+  it("is refused when its bytes are no UTF-8", () => {
+    expect(refusal(Buffer.concat([Buffer.from(withKey("a")), Buffer.from([0xff])]))).toBe(
+      "the listing is not valid UTF-8",
+    );
+  });
+
+  it("is refused wherever it is cut", () => {
+    const document = Buffer.from(withKey("ü<![CDATA[x]]>&amp;<!-- c -->", `${url}<Other a="1"><B/>t</Other>`).trim());
+    expect(keyOf(document)).toBe("üx&");
+    for (let length = 0; length < document.length; length++) {
+      expect(refusal(document.subarray(0, length)), `cut at ${length}`).not.toBe("accepted");
+    }
+  });
+
+  it("is read or refused, and nothing else, when bytes of it change", () => {
+    const document = Buffer.from(withKey("k%20&amp;", `${url}<Other a="1">t</Other>`));
+    const edits = fc.array(fc.tuple(fc.nat(document.length - 1), fc.constantFrom(..."<>/&;%![]\"'-? \0aé")), {
+      minLength: 1,
+      maxLength: 4,
+    });
+    fc.assert(
+      fc.property(edits, (changes) => {
+        const damaged = Buffer.from(document);
+        for (const [at, character] of changes) damaged.write(character, at);
+        refusal(damaged);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it("is passed over however long what nobody knows is", () => {
+    const inner = "t<!-- c --><B/>".repeat(200_000);
+    expect(keyOf(page(`<Other>${inner}</Other>${object}`))).toBe("a/b");
+  });
+
+  it("is told in a bounded, printable message", () => {
+    const message = refusal(withKey(`&${"\u0007".repeat(5000)};`));
+    expect(message.length).toBeLessThan(1000);
+    expect(message).not.toMatch(/\p{Cc}/u);
+  });
+});
+
+describe("a general XML parser", () => {
+  const general = new XMLParser({
+    parseTagValue: false,
+    trimValues: false,
+    htmlEntities: true,
+    isArray: (name) => name === "Contents",
+  });
+  const escaped = (text: string, style: number): string => {
+    if (style === 1 && !text.includes("]]>")) return `<![CDATA[${text}]]>`;
+    const named = text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+    return style === 2 ? named.replace(/[^\0-\x7f]/gu, (c) => `&#${c.codePointAt(0)};`) : named;
+  };
+  // White space alone and carriage returns are where general parsers go their own ways.
+  const characters = fc.constantFrom(...("ab/&<>\"'%+ ;#é💾-]".match(/./gu) ?? []), "\u0085", "x");
+  const key = fc.string({ unit: characters, minLength: 1, maxLength: 24 }).map((text) => `k${text}.`);
+  const entry = fc.record({
+    key,
+    style: fc.nat(2),
+    size: fc.maxSafeNat(),
+    etag: fc.stringMatching(/^[0-9A-F]{4,32}(-[0-9]{1,3})?$/),
+    modified: fc.date({ min: new Date(0), max: new Date("2099-12-31"), noInvalidDate: true }),
+    type: fc.constantFrom("Normal", "Symlink", "NotYetInvented"),
+    order: fc.shuffledSubarray([0, 1, 2, 3, 4, 5, 6], { minLength: 7 }),
+    gap: fc.constantFrom("", "\n", " \t\n  "),
+  });
+
+  it("reads the same from any page", () => {
+    fc.assert(
+      fc.property(fc.array(entry, { maxLength: 12 }), fc.boolean(), fc.uuid(), (entries, truncated, token) => {
+        const contents = entries.map(({ style, order, gap, ...it }) => {
+          const elements = [
+            `<Key>${escaped(it.key, style)}</Key>`,
+            `<Size>${it.size}</Size>`,
+            `<ETag>&quot;${it.etag}&quot;</ETag>`,
+            `<LastModified>${it.modified.toISOString()}</LastModified>`,
+            `<Type>${it.type}</Type>`,
+            "<Owner><ID>1</ID><DisplayName/></Owner>",
+            "<StorageClass>Standard</StorageClass>",
+          ];
+          return `<Contents>${gap}${order.map((i) => elements[i]).join(gap)}${gap}</Contents>${gap}`;
+        });
+        const document = page(
+          contents.join(""),
+          `<IsTruncated>${truncated}</IsTruncated><KeyCount>${entries.length}</KeyCount>` +
+            `<NextContinuationToken>${truncated ? token : ""}</NextContinuationToken>`,
+        );
+        const ours = parseListing(document);
+        const theirs = general.parse(document).ListBucketResult;
+        expect(ours.isTruncated).toBe(theirs.IsTruncated === "true");
+        expect(ours.nextContinuationToken ?? "").toBe(theirs.NextContinuationToken);
+        const list: Readonly<Record<string, string>>[] = theirs.Contents ?? [];
+        expect(ours.entries.map((it) => [it.key, String(it.sizeBytes), it.etag, it.type, it.modifiedMs])).toEqual(
+          list.map((it) => [it.Key, it.Size, it.ETag, it.Type, Date.parse(it.LastModified ?? "")]),
+        );
+        expect(ours.entries.map((it) => it.key)).toEqual(entries.map((it) => it.key));
+      }),
+      { numRuns: 200 },
+    );
+  });
+});

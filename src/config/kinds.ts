@@ -17,7 +17,7 @@ const longestMs = 14 * 24 * 3_600_000;
 
 /** Text shown in a sentence: quoted, cut, and without what stands before an `@`, which may be a password. */
 export function quote(text: string): string {
-  const safe = text.replace(/[^/@]*@/g, "***@");
+  const safe = text.replace(/^.*@/s, "***@");
   return JSON.stringify(safe.length > 80 ? `${safe.slice(0, 77)}...` : safe);
 }
 

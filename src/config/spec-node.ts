@@ -62,7 +62,7 @@ export function judgeNames(
 ): void {
   for (const [name, field] of fields) {
     if (known.includes(name)) continue;
-    into.push(`${field.label} is not a field that we know${suggestion(name, known)}${consequence}`);
+    into.push(`${field.label} is not a field that we know${consequence}${suggestion(name, known)}`);
   }
 }
 

@@ -65,7 +65,8 @@ async function parseDocument(text: string, label: string, remarks: Remarks): Pro
   // Pretty errors would quote the text, in which someone may have put a secret.
   const parsed = yaml.parseAllDocuments(text, { lineCounter: lines, prettyErrors: false, logLevel: "silent" });
   const documents: readonly Document[] = [...parsed].filter(
-    ({ contents, errors }) => contents !== null || errors.length > 0,
+    ({ contents, errors }) =>
+      errors.length > 0 || !(contents === null || (yaml.isScalar(contents) && contents.value === null)),
   );
   const errors = documents.flatMap((document) => document.errors);
   if (errors.length > 0) {
@@ -137,7 +138,7 @@ function judgeMode(document: SpecDocument, fields: Fields): void {
 
 function readGeneric(document: SpecDocument, field: Field | undefined): Fields {
   const fields = optionalFields(document, field);
-  judgeNames(fields, genericFields, document.remarks.warnings, "; it is ignored");
+  judgeNames(fields, genericFields, document.remarks.warnings, " and is ignored");
   // The labels are on our pod already; here only their form is checked.
   for (const label of optionalFields(document, present(document, fields, "labels")).values()) textOf(document, label);
   return fields;
@@ -145,7 +146,7 @@ function readGeneric(document: SpecDocument, field: Field | undefined): Fields {
 
 function readRole(document: SpecDocument, field: Field | undefined): Pick<Spec, "roleArn" | "oidcProviderArn"> {
   const fields = optionalFields(document, field);
-  judgeNames(fields, roleFields, document.remarks.warnings, "; it is ignored");
+  judgeNames(fields, roleFields, document.remarks.warnings, " and is ignored");
   return {
     roleArn: optionalText(document, fields, "roleArn"),
     oidcProviderArn: optionalText(document, fields, "oidcProviderArn"),

@@ -15,7 +15,8 @@ import { TooManyFailures } from "./too-many-failures.ts";
 
 export interface CopyParts {
   readonly source: ObjectSource;
-  readonly plane: DataPlane;
+  /** Undefined in a dry run whose target does not exist yet: nothing there to look at, nothing to write. */
+  readonly plane: DataPlane | undefined;
   readonly requests: Requests;
   readonly admission: Admission;
   readonly limiter: Limiter | undefined;
@@ -94,8 +95,10 @@ async function copyQueued(
   options: CopyOptions,
   stop: AbortController,
 ): Promise<void> {
+  const { plane } = parts;
+  if (!plane) throw new Error("there is no data plane to copy with");
   await parts.begin();
-  const run = new Workers(parts, options, stop);
+  const run = new Workers({ ...parts, plane }, options, stop);
   const next = async (): Promise<CopyTask | undefined> => (feeder.doomed ? undefined : queue.take());
   const workers = Array.from({ length: options.concurrency }, () =>
     run.work(next).catch((error: unknown) => {
@@ -115,15 +118,17 @@ async function drain(queue: BoundedQueue<CopyTask>): Promise<void> {
   }
 }
 
+type WorkerParts = CopyParts & { readonly plane: DataPlane };
+
 class Workers {
-  readonly #parts: CopyParts;
+  readonly #parts: WorkerParts;
   readonly #options: CopyOptions;
   readonly #stop: AbortController;
   readonly #objectParts;
   #large = 0;
   readonly #largeWaiting: (() => void)[] = [];
 
-  constructor(parts: CopyParts, options: CopyOptions, stop: AbortController) {
+  constructor(parts: WorkerParts, options: CopyOptions, stop: AbortController) {
     this.#parts = parts;
     this.#options = options;
     this.#stop = stop;

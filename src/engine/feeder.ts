@@ -1,5 +1,5 @@
 import type { CopyError } from "../errors.ts";
-import type { DataPlane, ExistingFile, ListPage, ObjectEntry } from "../types.ts";
+import type { ExistingFile, ListPage, ObjectEntry } from "../types.ts";
 import type { CopyOptions, CopyParts } from "./copy-run.ts";
 import { currentVersion, isListedAsServed } from "./current-version.ts";
 import { type CopyTask, Planner } from "./plan.ts";
@@ -104,8 +104,9 @@ export class Feeder {
   /** Without those that stand at the target already, or whose place is taken. */
   async #undone(tasks: readonly CopyTask[]): Promise<{ task: CopyTask; existing: ExistingFile | undefined }[]> {
     const { decide } = this.#options;
-    if (!decide) return tasks.map((task) => ({ task, existing: undefined }));
-    const found = await inspectAll(this.#parts.plane, tasks);
+    const { plane } = this.#parts;
+    if (!decide || !plane || tasks.length === 0) return tasks.map((task) => ({ task, existing: undefined }));
+    const found = await plane.inspect(tasks.map(({ target }) => target.path));
     return tasks.flatMap((task, i) => {
       const existing = found[i];
       const decision = decide(task, existing);
@@ -115,11 +116,4 @@ export class Feeder {
       return [];
     });
   }
-}
-
-async function inspectAll(
-  plane: DataPlane,
-  tasks: readonly CopyTask[],
-): Promise<readonly (ExistingFile | undefined)[]> {
-  return tasks.length === 0 ? [] : plane.inspect(tasks.map(({ target }) => target.path));
 }

@@ -4,6 +4,7 @@ import { type ListingParts, listPage, listPages } from "./listing.ts";
 
 /** What a path of the contract stands for: entries in key order, and the part of their keys to cut off. */
 export interface Selection {
+  readonly kind: "directory" | "object";
   readonly prefix: string;
   readonly pages: AsyncGenerator<ListPage>;
 }
@@ -30,7 +31,7 @@ export async function selectSource(
     );
   }
   if (object) {
-    return { prefix: path.slice(0, path.lastIndexOf("/") + 1), pages: onePage([object]) };
+    return { kind: "object", prefix: path.slice(0, path.lastIndexOf("/") + 1), pages: onePage([object]) };
   }
   if (!first && !allowEmpty) {
     throw new CopyError(
@@ -38,7 +39,7 @@ export async function selectSource(
       `there is nothing under the path ${JSON.stringify(path)} (--allow-empty accepts that)`,
     );
   }
-  return { prefix: directory, pages: chain(first, pages) };
+  return { kind: "directory", prefix: directory, pages: chain(first, pages) };
 }
 
 /** The object that has exactly this key: in key order it comes before all others that begin with it. */

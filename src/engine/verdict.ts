@@ -1,4 +1,4 @@
-import { CopyError, type ErrorKind, Interruption } from "../errors.ts";
+import { ConfigError, CopyError, type ErrorKind, Interruption } from "../errors.ts";
 import { exitCodeOf, exitCodes } from "./exit-code.ts";
 import type { Ledger } from "./ledger.ts";
 import { TooManyFailures } from "./too-many-failures.ts";
@@ -10,7 +10,7 @@ export interface Verdict {
   /** One sentence. */
   readonly reason: string;
   /** What failed, so that the next attempt can tell whether it failed the same way. */
-  readonly kind: ErrorKind | "defect" | "signal" | undefined;
+  readonly kind: ErrorKind | "configuration" | "defect" | "signal" | undefined;
 }
 
 /** Judges a run by what its objects came to and by what cut it short, if anything did (`thrown`). */
@@ -19,6 +19,10 @@ export function judge(ledger: Ledger, thrown: { readonly error: unknown } | unde
   if (error instanceof Interruption) {
     const exitCode = error.signal === "SIGINT" ? exitCodes.interrupted : exitCodes.terminated;
     return { outcome: "interrupted", exitCode, reason: `${error.message}; ${soFar(ledger)}`, kind: "signal" };
+  }
+  if (error instanceof ConfigError) {
+    const { problems } = error;
+    return { outcome: "failed", exitCode: exitCodes.configuration, reason: problems.join("; "), kind: "configuration" };
   }
   if (error instanceof CopyError) {
     const exitCode = exitCodeOf([error.kind, ...ledger.failureKinds]);

@@ -34,7 +34,9 @@ export interface VerifyOptions {
   readonly select: (relative: string) => boolean;
   readonly unsupported: "fail" | "skip";
   readonly concurrency: number;
-  /** Whether files that the source does not have are differences: not when a single object is audited. */
+  /** Whether entries come in key order. */
+  readonly sorted: boolean;
+  /** Whether files that the source does not have are differences; only with `sorted`. */
   readonly extras: boolean;
 }
 
@@ -67,7 +69,7 @@ class Verifier {
     this.#options = options;
     this.#signal = signal;
     this.#limit = pLimit(options.concurrency);
-    this.#planner = new Planner(prefix, parts.rules, true);
+    this.#planner = new Planner(prefix, parts.rules, options.sorted);
     this.#local = options.extras ? parts.local.walk() : undefined;
   }
 
@@ -81,7 +83,7 @@ class Verifier {
       ledger.listed(selected);
       const checks: Promise<void>[] = [];
       for (const entry of selected) {
-        if (compareKeys(previous, entry.key) > 0) throw unsorted(entry.key);
+        if (this.#options.extras && compareKeys(previous, entry.key) > 0) throw unsorted(entry.key);
         previous = entry.key;
         this.#digest.add(entry);
         const check = await this.#meet(entry);

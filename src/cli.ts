@@ -1,0 +1,57 @@
+#!/usr/bin/env node
+process.env.UV_THREADPOOL_SIZE ??= "24"; // direct writes block their thread; read before the pool starts
+
+import { readFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { readFileOrUndefined, readText } from "./cli/input.ts";
+import { Signals } from "./cli/signals.ts";
+import { readCgroup } from "./config/cgroup.ts";
+import { type ConfigInput, type ParsedConfig, parseConfig, parseFallback } from "./config/parse.ts";
+import { exitCodes } from "./engine/exit-code.ts";
+import { ConfigError } from "./errors.ts";
+
+/** One verb of the command line, from the arguments to the exit code. */
+async function main(): Promise<number> {
+  const isProcess1 = process.pid === 1;
+  const isTerminal = process.stderr.isTTY === true;
+  const input: ConfigInput = {
+    argv: process.argv.slice(2),
+    env: process.env,
+    readText,
+    cgroup: readCgroup(readFileOrUndefined, availableParallelism()),
+    workingDirectory: process.cwd(),
+    isTerminal,
+    isProcess1,
+  };
+  const signals = new Signals(process);
+  let parsed: ParsedConfig;
+  try {
+    parsed = await parseConfig(input);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    const { refuse } = await import("./cli/refuse.ts");
+    return refuse(error, parseFallback(input), signals);
+  }
+  if (parsed.kind === "help") return print(parsed.text);
+  if (parsed.kind === "version") return print(version());
+  const { execute } = await import("./cli/execute.ts");
+  return execute(parsed.config, { env: process.env, signals, isProcess1, isTerminal, version: version() });
+}
+
+function print(text: string): number {
+  process.stdout.write(text.endsWith("\n") ? text : `${text}\n`);
+  return exitCodes.complete;
+}
+
+function version(): string {
+  const manifest: unknown = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
+  if (typeof manifest === "object" && manifest !== null && "version" in manifest) return String(manifest.version);
+  return "unknown";
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  process.stderr.write(`oss-populator: defect: ${error instanceof Error ? error.stack : String(error)}\n`);
+  process.exitCode = exitCodes.defect;
+}

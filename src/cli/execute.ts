@@ -1,0 +1,126 @@
+import type { Config } from "../config/config.ts";
+import { ConfigError, errorKinds } from "../errors.ts";
+import { createLiveView, type LiveView } from "../observe/live-view.ts";
+import { createLogDestination, createLogger } from "../observe/log.ts";
+import { createExposition } from "../observe/metrics.ts";
+import { type MetricsServer, serveMetrics } from "../observe/metrics-server.ts";
+import { createRedact } from "../observe/redact.ts";
+import { writeReport } from "../observe/report-file.ts";
+import { writeTerminationLog } from "../observe/termination-log.ts";
+import { systemClock } from "../run/clock.ts";
+import type { RunState } from "../run/state.ts";
+import { run } from "../run.ts";
+import type { CopyReport, Logger } from "../types.ts";
+import { hold, holdMs } from "./hold.ts";
+import { readLines } from "./input.ts";
+import type { Signals } from "./signals.ts";
+
+export interface Surroundings {
+  readonly version: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly signals: Signals;
+  readonly isProcess1: boolean;
+  readonly isTerminal: boolean;
+}
+
+/** Environment variables whose values must never be shown. */
+const secretVariables = [
+  "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
+  "ALIBABA_CLOUD_SECURITY_TOKEN",
+  "ALIBABACLOUD_ACCESS_KEY_SECRET",
+  "OSS_ACCESS_KEY_SECRET",
+] as const;
+
+/** Runs the verb, shows it while it lasts, and leaves report and termination log. Resolves to the exit code. */
+export async function execute(config: Config, around: Surroundings): Promise<number> {
+  const { signals, version, env, isProcess1 } = around;
+  const secrets = (): string[] => secretVariables.flatMap((name) => env[name] ?? []);
+  const view = await openView(config, around);
+  const destination = view ?? createLogDestination();
+  const format = usesText(config, around) ? "text" : "json";
+  const logger = await createLogger({ format, level: config.output.logLevel, destination, secrets });
+  for (const warning of config.warnings) logger.warn("configuration", { problem: warning });
+  logger.info("starting", { verb: config.verb, version, source: sourceOf(config), target: config.target.directory });
+  let server: MetricsServer | undefined;
+  const { report, failuresInARow, stack } = await run(config, {
+    version,
+    env,
+    signal: signals.signal,
+    logger,
+    clock: systemClock,
+    isProcess1,
+    readLines,
+    resources,
+    onStart: async (state) => {
+      server = await openMetrics(config, version, state);
+      view?.start(() => state.progress());
+    },
+  });
+  signals.settle(report.exitCode);
+  view?.stop();
+  await leaveTraces(config, report, logger, createRedact(secrets));
+  if (stack !== undefined) logger.error("defect", { stack });
+  if (report.exitCode !== 0 && report.outcome !== "interrupted") {
+    const { failHoldMs, failHoldGrows } = config.effort;
+    await hold(holdMs(failHoldMs, failHoldGrows, failuresInARow), logger, signals.hurry);
+  }
+  await server?.[Symbol.asyncDispose]();
+  return report.exitCode;
+}
+
+function usesText({ output }: Config, { isTerminal }: Surroundings): boolean {
+  return output.logFormat === "text" || (output.logFormat === "auto" && isTerminal);
+}
+
+/** The live view belongs to a terminal, and does not mix with JSON lines. */
+async function openView(config: Config, around: Surroundings): Promise<LiveView | undefined> {
+  if (!around.isTerminal || !usesText(config, around)) return undefined;
+  return createLiveView({
+    terminal: process.stderr,
+    log: createLogDestination(),
+    colours: process.stderr.hasColors(),
+  });
+}
+
+async function openMetrics({ output }: Config, version: string, state: RunState): Promise<MetricsServer | undefined> {
+  if (!output.metricsListen) return undefined;
+  const sources = {
+    tally: state.tally,
+    progress: () => state.progress(),
+    stats: () => state.stats(),
+    succeeded: () => state.succeeded,
+  };
+  const options = { version, retryKinds: errorKinds, ownerUid: output.ownerUid };
+  const exposition = await createExposition(sources, options);
+  try {
+    return await serveMetrics(output.metricsListen, { exposition, progress: sources.progress, healthy: () => true });
+  } catch (error) {
+    throw new ConfigError([error instanceof Error ? error.message : String(error)]);
+  }
+}
+
+async function leaveTraces(
+  { output }: Config,
+  report: CopyReport,
+  logger: Logger,
+  redact: ReturnType<typeof createRedact>,
+): Promise<void> {
+  const { exitCode, reason, objects, bytes, durationSeconds } = report;
+  const level = exitCode === 0 ? "info" : "error";
+  logger[level](report.outcome, { exitCode, reason, objects, bytes, durationSeconds });
+  const { terminationLog, terminationLogGiven } = output;
+  const warnings = [
+    output.report === undefined ? undefined : await writeReport(report, output.report, redact),
+    await writeTerminationLog(report, terminationLog, { create: terminationLogGiven, redact }),
+  ];
+  for (const warning of warnings) if (warning !== undefined) logger.warn("output", { problem: warning });
+}
+
+function resources(): { cpuSeconds: number; peakRssBytes: number } {
+  const { userCPUTime, systemCPUTime, maxRSS } = process.resourceUsage();
+  return { cpuSeconds: (userCPUTime + systemCPUTime) / 1e6, peakRssBytes: maxRSS * 1024 };
+}
+
+function sourceOf({ source }: Config): string {
+  return `oss://${source.bucket}/${source.path}`;
+}

@@ -1,0 +1,27 @@
+import type { parseFallback } from "../config/parse.ts";
+import { exitCodes } from "../engine/exit-code.ts";
+import type { ConfigError } from "../errors.ts";
+import { createLogDestination, createLogger } from "../observe/log.ts";
+import { writeTerminationLog } from "../observe/termination-log.ts";
+import { hold } from "./hold.ts";
+import type { Signals } from "./signals.ts";
+
+/** Tells all that is wrong with the options, wherever somebody may look, and gives the exit code. */
+export async function refuse(
+  error: ConfigError,
+  output: ReturnType<typeof parseFallback>,
+  signals: Signals,
+): Promise<number> {
+  signals.settle(exitCodes.configuration);
+  const destination = createLogDestination();
+  const text = output.logFormat === "text" || (output.logFormat === "auto" && process.stderr.isTTY === true);
+  const logger = await createLogger({ format: "json", level: output.logLevel, destination, secrets: () => [] });
+  const { problems } = error;
+  if (text) for (const problem of problems) destination.write(`oss-populator: ${problem}\n`);
+  else for (const problem of problems) logger.error("wrong configuration", { problem });
+  const verdict = { outcome: "failed", exitCode: exitCodes.configuration, reason: problems.join("; ") } as const;
+  const warning = await writeTerminationLog(verdict, output.terminationLog, { create: output.terminationLogGiven });
+  if (warning !== undefined) logger.warn("termination log", { problem: warning });
+  await hold(output.failHoldMs, logger, signals.hurry);
+  return exitCodes.configuration;
+}

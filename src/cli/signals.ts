@@ -1,0 +1,48 @@
+import { Interruption } from "../errors.ts";
+
+const names = ["SIGINT", "SIGTERM"] as const;
+const exitCodes = { SIGINT: 130, SIGTERM: 143 } as const;
+/** A run that does not end by itself after a signal is ended; well below a pod's grace of 30 s. */
+const patienceMs = 10_000;
+
+/**
+ * The first SIGINT or SIGTERM aborts `signal`, the second ends the process at once with the same code. Handlers are there
+ * from the first moment: as process 1 of a container, Linux ignores a signal that has none.
+ */
+export class Signals {
+  readonly #process: NodeJS.Process;
+  readonly #abort = new AbortController();
+  readonly #ended = new AbortController();
+  #verdict: number | undefined;
+  #first: keyof typeof exitCodes | undefined;
+
+  constructor(process: NodeJS.Process) {
+    this.#process = process;
+    for (const name of names) process.on(name, () => this.#received(name));
+  }
+
+  /** Aborted with an `Interruption`. */
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  /** Aborted by any signal, also one that comes after the verdict. */
+  get hurry(): AbortSignal {
+    return this.#ended.signal;
+  }
+
+  /** From now on a signal does not change the exit code, only the time until then. */
+  settle(exitCode: number): void {
+    this.#verdict = exitCode;
+  }
+
+  #received(name: keyof typeof exitCodes): void {
+    if (this.#first !== undefined) this.#process.exit(this.#verdict ?? exitCodes[this.#first]);
+    this.#first = name;
+    this.#abort.abort(new Interruption(name));
+    this.#ended.abort();
+    if (this.#verdict === undefined) {
+      setTimeout(() => this.#process.exit(this.#verdict ?? exitCodes[name]), patienceMs).unref();
+    }
+  }
+}

@@ -1,0 +1,72 @@
+import type { CopyReport } from "../types.ts";
+import type { Ledger } from "./ledger.ts";
+import type { Verdict } from "./verdict.ts";
+
+/** What a report holds besides the ledger's counts and the verdict. */
+export interface ReportFacts {
+  readonly verb: string;
+  readonly version: string;
+  readonly source: CopyReport["source"];
+  readonly target: string;
+  readonly dryRun: boolean;
+  readonly sourceDigest: string | undefined;
+  readonly startedAtMs: number;
+  readonly finishedAtMs: number;
+  readonly firstStartedAt: string | undefined;
+  readonly receivedBytes: number;
+  readonly requests: CopyReport["requests"];
+  readonly limitBytesPerSecond: number | undefined;
+  readonly waits: CopyReport["waits"];
+  readonly resources: CopyReport["resources"];
+  readonly durability: CopyReport["durability"];
+}
+
+/** The report of a run that has ended. */
+export function buildReport(ledger: Ledger, verdict: Verdict, facts: ReportFacts): CopyReport {
+  const { counts } = ledger;
+  const startedAt = new Date(facts.startedAtMs).toISOString();
+  const durationSeconds = (facts.finishedAtMs - facts.startedAtMs) / 1000;
+  const perSecond = (amount: number): number => (durationSeconds > 0 ? Math.round(amount / durationSeconds) : 0);
+  return {
+    schema: "oss-populator.report/v1",
+    outcome: verdict.outcome,
+    exitCode: verdict.exitCode,
+    reason: verdict.reason,
+    verb: facts.verb,
+    version: facts.version,
+    source: facts.source,
+    target: facts.target,
+    dryRun: facts.dryRun,
+    sourceDigest: facts.sourceDigest ?? null,
+    startedAt,
+    firstStartedAt: facts.firstStartedAt ?? startedAt,
+    resumedFrom: null,
+    finishedAt: new Date(facts.finishedAtMs).toISOString(),
+    durationSeconds,
+    objects: {
+      listed: counts.listed.objects,
+      copied: counts.copied.objects,
+      skipped: counts.skipped.objects,
+      failed: counts.failed.objects,
+      resumed: 0,
+    },
+    bytes: {
+      listed: counts.listed.bytes,
+      copied: counts.copied.bytes,
+      skipped: counts.skipped.bytes,
+      received: facts.receivedBytes,
+    },
+    verified: { ...ledger.verified },
+    requests: facts.requests,
+    throughput: {
+      bytesPerSecond: perSecond(counts.copied.bytes),
+      objectsPerSecond: perSecond(counts.copied.objects),
+      limitBytesPerSecond: facts.limitBytesPerSecond ?? null,
+    },
+    waits: facts.waits,
+    resources: facts.resources,
+    durability: facts.durability,
+    failures: ledger.failures,
+    failuresOmitted: ledger.failuresOmitted,
+  };
+}

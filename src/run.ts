@@ -1,0 +1,101 @@
+import type { Config } from "./config/config.ts";
+import { buildReport } from "./engine/report.ts";
+import { judge, type Verdict } from "./engine/verdict.ts";
+import { runCopy } from "./run/copy.ts";
+import type { RunHost } from "./run/host.ts";
+import { type AttemptNote, runPopulate } from "./run/populate.ts";
+import { RunState } from "./run/state.ts";
+import { runVerify } from "./run/verify.ts";
+import type { CopyReport } from "./types.ts";
+
+export interface RunResult {
+  readonly report: CopyReport;
+  /** How many attempts in a row have ended like this one, as far as the target remembers. */
+  readonly failuresInARow: number;
+  /** The stack of a defect. */
+  readonly stack: string | undefined;
+}
+
+/** Runs one verb to its end. Never throws: whatever happens is in the report. */
+export async function run(config: Config, host: RunHost): Promise<RunResult> {
+  const startedAtMs = Date.now();
+  const state = new RunState(host.logger, config.effort.limitBytesPerSecond);
+  let note: AttemptNote | undefined;
+  let thrown: { readonly error: unknown } | undefined;
+  try {
+    await host.onStart(state);
+    host.signal.throwIfAborted();
+    if (config.verb === "copy") await runCopy(config, host, state);
+    else if (config.verb === "verify") await runVerify(config, host, state);
+    else {
+      await runPopulate(config, host, state, (begun) => {
+        note = begun;
+      });
+    }
+  } catch (error) {
+    thrown = { error };
+  }
+  state.phase = "done";
+  const verdict = judge(state.ledger, thrown, successSentence(config, state));
+  state.succeeded = verdict.exitCode === 0;
+  const failuresInARow = verdict.exitCode === 0 ? 0 : await remember(note, verdict, host);
+  const stack = verdict.kind === "defect" && thrown?.error instanceof Error ? thrown.error.stack : undefined;
+  return { report: reportOf(config, host, state, verdict, startedAtMs), failuresInARow, stack };
+}
+
+async function remember(note: AttemptNote | undefined, verdict: Verdict, host: RunHost): Promise<number> {
+  if (!note) return 1;
+  const { exitCode, reason, kind = "unknown" } = verdict;
+  try {
+    return await note.failed({ at: new Date().toISOString(), exitCode, kind, reason });
+  } catch (error) {
+    host.logger.warn("the target cannot keep how this attempt ended", { error: String(error) });
+    return 1;
+  }
+}
+
+function successSentence({ verb, dryRun }: Config, { ledger }: RunState): string {
+  const { listed, copied, skipped } = ledger.counts;
+  const objects = (count: number): string => `${count.toLocaleString("en")} ${count === 1 ? "object" : "objects"}`;
+  if (dryRun) {
+    const wanted = listed.objects - skipped.objects - copied.objects;
+    return `dry run: ${objects(wanted)} would be copied, nothing was written`;
+  }
+  if (verb === "verify") return `${objects(skipped.objects)} compared, all equal`;
+  if (listed.objects === 0) return "nothing is selected";
+  const unchanged = skipped.objects === 0 ? "" : `, ${skipped.objects.toLocaleString("en")} skipped`;
+  return `${objects(copied.objects)} copied and verified${unchanged}`;
+}
+
+function reportOf(config: Config, host: RunHost, state: RunState, verdict: Verdict, startedAtMs: number): CopyReport {
+  const { source, target, effort, verb, dryRun } = config;
+  const { scheme, host: name, port } = source.endpoint;
+  const stats = state.stats();
+  const tally = state.tally.snapshot();
+  return buildReport(state.ledger, verdict, {
+    verb,
+    version: host.version,
+    source: {
+      bucket: source.bucket,
+      path: source.path,
+      endpoint: `${scheme}://${name.includes(":") ? `[${name}]` : name}:${port}`,
+      region: source.region ?? null,
+    },
+    target: target.directory,
+    dryRun,
+    sourceDigest: state.sourceDigest,
+    startedAtMs,
+    finishedAtMs: Date.now(),
+    firstStartedAt: state.firstStartedAt,
+    receivedBytes: stats.receivedBytes,
+    requests: tally.requests,
+    limitBytesPerSecond: effort.limitBytesPerSecond,
+    waits: {
+      sourceSeconds: stats.sourceSeconds,
+      limiterSeconds: tally.limiterSeconds,
+      diskSeconds: stats.diskSeconds,
+    },
+    resources: host.resources(),
+    durability: state.durability,
+  });
+}

@@ -1,0 +1,157 @@
+import type { Config } from "../config/config.ts";
+import { compareAll } from "../engine/compare-run.ts";
+import { CopyError } from "../errors.ts";
+import { ListingComparison } from "../volume/compare.ts";
+import { finishDirectories } from "../volume/finish-directories.ts";
+import type { OwnerRecord } from "../volume/owner-format.ts";
+import { beginAttempt, readOwnerRecord, recordFailure, removeState } from "../volume/owner-record.ts";
+import { startOver } from "../volume/start-over.ts";
+import { type PreparedTarget, prepareTarget } from "../volume/target.ts";
+import { connect } from "./connect.ts";
+import { copySelected, durabilityOf, openDataPlane, targetOptions } from "./copy.ts";
+import { describeSource, fingerprint } from "./fingerprint.ts";
+import type { RunHost } from "./host.ts";
+import { openSource, pathRules, type SelectedSource } from "./source.ts";
+import type { RunState } from "./state.ts";
+
+/** A record that notes how this attempt ended; how often in a row it ended so is the answer. */
+export interface AttemptNote {
+  failed(failure: {
+    readonly at: string;
+    readonly exitCode: number;
+    readonly kind: string;
+    readonly reason: string;
+  }): Promise<number>;
+}
+
+/** Fills a volume that nobody reads until it is done. `onAttempt` gets the note as soon as there is one. */
+export async function runPopulate(
+  config: Config,
+  host: RunHost,
+  state: RunState,
+  onAttempt: (note: AttemptNote) => void,
+): Promise<void> {
+  const target = await prepareTarget(targetOptions(config, host));
+  const previous = await previousAttempt(config, host, target);
+  state.firstStartedAt = previous?.firstStartedAt;
+  await using connection = await connect(config, host, state);
+  const source = await openSource(config, connection, host, state);
+  if (!previous && target.foreignNames.length > 0 && !config.target.allowNonEmpty) {
+    await expectEqual(target, source, host, state);
+    return;
+  }
+  const durability = await durabilityOf(config, target);
+  state.durability = durability.method;
+  if (previous?.startedEmpty && !config.dryRun) await startOver(target.root, previous, host.signal);
+  state.phase = "listing";
+  await using plane = openDataPlane(config, connection, target, durability);
+  state.watch(plane);
+  const attempt = new Attempt(config, target, previous);
+  await copySelected(config, host, state, {
+    connection,
+    source,
+    target,
+    plane,
+    publisher: undefined,
+    begin: async () => {
+      await attempt.begin();
+      onAttempt(attempt);
+    },
+  });
+  state.watch(undefined);
+  if (config.dryRun) return;
+  state.phase = "syncing";
+  await finish(config, host, target, previous !== undefined, durability.method === "fsync");
+  await plane.syncDirectories();
+  await durability.sync(host.signal);
+  host.signal.throwIfAborted();
+  // From here on a signal no longer changes the verdict: everything is in place and on stable storage.
+  await removeState(target.root);
+}
+
+/** What an earlier attempt at the same volume left, if it may be built on or removed. Throws CopyError `volume`. */
+async function previousAttempt(
+  config: Config,
+  host: RunHost,
+  target: PreparedTarget,
+): Promise<OwnerRecord | undefined> {
+  if (!target.hasStateDirectory) return undefined;
+  const owner = await readOwnerRecord(target.root);
+  if (owner.status === "absent") return undefined;
+  if (owner.status !== "ours") throw new CopyError("volume", `${owner.reason}; nothing was changed`);
+  const { record } = owner;
+  const last = record.lastFailure;
+  host.logger.info("an earlier attempt left this volume unfinished, starting over", {
+    attempts: record.attempts,
+    firstStartedAt: record.firstStartedAt,
+    source: record.source,
+    sameWork: record.fingerprint === fingerprint(config),
+    ...(last && { lastExitCode: last.exitCode, lastFailure: last.reason, failedInARow: last.inARow }),
+  });
+  return record;
+}
+
+/** A volume that is full without our state: a run may have died after its last clean-up. Throws CopyError `volume`. */
+async function expectEqual(
+  target: PreparedTarget,
+  source: SelectedSource,
+  host: RunHost,
+  state: RunState,
+): Promise<void> {
+  state.phase = "listing";
+  const comparison = new ListingComparison(target.root);
+  const parts = { rules: pathRules, ledger: state.ledger, comparison };
+  const { sourceDigest } = await compareAll(source, parts, host.signal);
+  const { equal, differences } = await comparison.finish(host.signal);
+  if (!equal) {
+    const names = target.foreignNames.slice(0, 5).map((name) => JSON.stringify(name));
+    throw new CopyError(
+      "volume",
+      `the target ${target.root} is not empty (it has ${names.join(", ")}) and is not what the source lists: ` +
+        `${differences[0] ?? "it has other files"} (--allow-non-empty)`,
+    );
+  }
+  state.sourceDigest = sourceDigest;
+}
+
+async function finish(
+  { target: wanted }: Config,
+  host: RunHost,
+  { root, abilities }: PreparedTarget,
+  resumed: boolean,
+  fsync: boolean,
+): Promise<void> {
+  const madeSinceMs = wanted.allowNonEmpty ? abilities?.startedCtimeMs : undefined;
+  const options = { root, attributes: wanted, chownRoot: wanted.chownRoot, resumed, madeSinceMs, fsync };
+  await finishDirectories(options, host.signal);
+}
+
+/** This attempt in the owner record. */
+class Attempt implements AttemptNote {
+  readonly #config: Config;
+  readonly #target: PreparedTarget;
+  readonly #previous: OwnerRecord | undefined;
+  #record: OwnerRecord | undefined;
+
+  constructor(config: Config, target: PreparedTarget, previous: OwnerRecord | undefined) {
+    this.#config = config;
+    this.#target = target;
+    this.#previous = previous;
+  }
+
+  async begin(): Promise<void> {
+    const fresh = {
+      fingerprint: fingerprint(this.#config),
+      source: describeSource(this.#config),
+      startedEmpty: this.#previous?.startedEmpty ?? this.#target.foreignNames.length === 0,
+      firstStartedAt: this.#previous?.firstStartedAt ?? new Date().toISOString(),
+    };
+    this.#record = await beginAttempt(this.#target.root, fresh, this.#previous);
+  }
+
+  async failed(failure: Parameters<AttemptNote["failed"]>[0]): Promise<number> {
+    if (!this.#record) return 1;
+    this.#record = await recordFailure(this.#target.root, this.#record, failure);
+    return this.#record.lastFailure?.inARow ?? 1;
+  }
+}

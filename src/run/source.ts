@@ -1,0 +1,43 @@
+import { createHash } from "node:crypto";
+import type { Config } from "../config/config.ts";
+import { createFilter } from "../engine/filter.ts";
+import { pagesOfKeys } from "../engine/listed-keys.ts";
+import type { PathRules } from "../engine/plan.ts";
+import { type Selection, selectSource } from "../engine/select-source.ts";
+import { directoryMarkerPath, resolvePath } from "../volume/path.ts";
+import type { Connection } from "./connect.ts";
+import type { RunHost } from "./host.ts";
+import type { RunState } from "./state.ts";
+
+/** Keys are looked up with as many HEAD requests at once as the control plane has connections. */
+const lookUpsAtOnce = 16;
+
+export interface SelectedSource extends Selection {
+  readonly select: (relative: string) => boolean;
+  /** Whether entries come in key order. */
+  readonly sorted: boolean;
+}
+
+/** Finds what the configuration selects. Throws CopyError `source` when there is nothing. */
+export async function openSource(
+  { source }: Config,
+  connection: Connection,
+  host: RunHost,
+  { ledger }: RunState,
+): Promise<SelectedSource> {
+  const select = createFilter(source.include, source.exclude);
+  const { path, filesFrom } = source;
+  if (filesFrom !== undefined) {
+    const prefix = path === "" || path.endsWith("/") ? path : `${path}/`;
+    const parts = { ...connection, ledger, concurrency: lookUpsAtOnce };
+    const pages = pagesOfKeys(host.readLines(filesFrom), prefix, parts, host.signal);
+    return { kind: "directory", prefix, pages, select, sorted: false };
+  }
+  return { ...(await selectSource(path, source.allowEmpty, connection, host.signal)), select, sorted: true };
+}
+
+export const pathRules: PathRules = {
+  resolveFile: resolvePath,
+  resolveDirectory: directoryMarkerPath,
+  versionOf: ({ key, etag }) => createHash("sha256").update(`${key}\0${etag}`).digest("hex").slice(0, 32),
+};

@@ -6,7 +6,7 @@ import { oidcProviderArn, roleArn, stsHost } from "./source-kinds.ts";
 import type { Spec } from "./spec.ts";
 import type { Environment, Text } from "./texts.ts";
 
-// https://www.alibabacloud.com/help/en/ack/ack-managed-and-ack-dedicated/user-guide/use-rrsa-to-authorize-pods
+// Where the pod identity webhook mounts it: https://www.alibabacloud.com/help/en/cs/user-guide/ack-pod-identity-webhook
 const defaultTokenFile = "/var/run/secrets/ack.alibabacloud.com/rrsa-tokens/token";
 
 const roleOptions = ["role-arn", "oidc-provider-arn", "oidc-token-file"] as const satisfies readonly OptionName[];

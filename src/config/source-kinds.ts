@@ -3,7 +3,7 @@ import { type Kind, single } from "./kinds.ts";
 
 export type Endpoint = Readonly<{ scheme: "http" | "https"; host: string; port: number }>;
 
-// OSS refuses longer object names: https://help.aliyun.com/en/oss/user-guide/object-overview
+// OSS refuses longer object names: https://www.alibabacloud.com/help/en/oss/user-guide/object-naming-conventions
 const maxKeyBytes = 1023;
 
 export const bucketName: Kind<string> = single(

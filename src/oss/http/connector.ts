@@ -1,0 +1,110 @@
+/** Opens TCP and TLS connections to one origin, over all of its addresses, within one time limit. */
+import { connect as connectTcp, type OnReadOpts, type Socket } from "node:net";
+import { type ConnectionOptions, connect as connectTls, type SecureContext } from "node:tls";
+import { abortable } from "./aborts.ts";
+import { Addresses } from "./addresses.ts";
+import { unreachable } from "./failures.ts";
+import { type Origin, serverName, type TransportOptions, trust } from "./transport-options.ts";
+
+/** What a socket becomes part of: its bytes go to `onread` from the start. */
+export interface Attachable {
+  readonly onread: OnReadOpts;
+  attach(socket: Socket): void;
+}
+
+export class Connector {
+  readonly #origin: Origin;
+  readonly #connectMs: number;
+  readonly #addresses: Addresses;
+  readonly #secureContext: SecureContext | undefined;
+  /** The last TLS session, so that the next connection needs no full handshake. */
+  #session: Buffer | undefined;
+
+  constructor(options: TransportOptions) {
+    this.#origin = options.origin;
+    this.#connectMs = options.timeouts.connectMs;
+    this.#addresses = new Addresses(options.origin.host);
+    this.#secureContext = options.origin.scheme === "https" ? trust(options.ca) : undefined;
+  }
+
+  /** Attaches a connection that is ready for a request. Rejects with CopyError `unreachable`, or the signal's reason. */
+  async connect(target: Attachable, signal: AbortSignal): Promise<void> {
+    const deadlineMs = performance.now() + this.#connectMs;
+    let failure: unknown;
+    try {
+      const addresses = await abortable(within(this.#connectMs, this.#addresses.inOrder()), signal);
+      for (const [i, address] of addresses.entries()) {
+        // An address that swallows everything leaves the others their share of the time.
+        const timeoutMs = (deadlineMs - performance.now()) / (addresses.length - i);
+        failure = await this.#attempt(address, target, timeoutMs, signal);
+        signal.throwIfAborted();
+        if (failure === undefined) return;
+        this.#addresses.failed(address);
+      }
+    } catch (error) {
+      signal.throwIfAborted();
+      failure = error;
+    }
+    throw unreachable(this.#origin, failure);
+  }
+
+  /** Resolves with the failure, or undefined when the socket is attached. */
+  #attempt(address: string, target: Attachable, timeoutMs: number, signal: AbortSignal): Promise<Error | undefined> {
+    const { promise, resolve } = Promise.withResolvers<Error | undefined>();
+    const socket = this.#open(address, target.onread);
+    const timer = setTimeout(() => socket.destroy(failureOf("timed out", "ETIMEDOUT")), Math.max(timeoutMs, 1));
+    const abort = (): unknown => socket.destroy();
+    const settle = (failure: Error | undefined): void => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", abort);
+      socket.off("error", settle).off("close", closed);
+      // Late errors of a socket that was given up have nobody to go to.
+      if (failure === undefined) target.attach(socket.setNoDelay(true));
+      else socket.on("error", () => {});
+      resolve(failure);
+    };
+    const closed = (): void => settle(new Error("connection closed in the handshake"));
+    signal.addEventListener("abort", abort, { once: true });
+    socket.once(this.#origin.scheme === "https" ? "secureConnect" : "connect", () => settle(undefined));
+    socket.on("error", settle).on("close", closed);
+    return promise;
+  }
+
+  #open(address: string, onread: OnReadOpts): Socket {
+    const { scheme, port } = this.#origin;
+    if (scheme === "http") return connectTcp({ host: address, port, onread });
+    const context = this.#secureContext;
+    const name = serverName(this.#origin);
+    const options: ConnectionOptions & { readonly onread: OnReadOpts } = {
+      host: address,
+      port,
+      onread,
+      // Given, or NODE_TLS_REJECT_UNAUTHORIZED could take the verification away.
+      rejectUnauthorized: true,
+      ALPNProtocols: ["http/1.1"],
+      ...(name === undefined ? {} : { servername: name }),
+      ...(context === undefined ? {} : { secureContext: context }),
+      ...(this.#session === undefined ? {} : { session: this.#session }),
+    };
+    const socket = connectTls(options);
+    socket.on("session", (session: Buffer) => {
+      this.#session = session;
+    });
+    return socket;
+  }
+}
+
+/** `promise`, or the failure that a silent name server gives after its own, longer time. */
+async function within<T>(timeoutMs: number, promise: Promise<T>): Promise<T> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(failureOf("look-up timed out", "EAI_AGAIN")), timeoutMs);
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function failureOf(message: string, code: string): Error {
+  return Object.assign(new Error(message), { code });
+}

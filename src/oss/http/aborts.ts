@@ -1,34 +1,32 @@
 /** Waiting that ends when a signal aborts, without leaving listeners on signals that outlive it. */
+import { Bag, type BagMember } from "./bag.ts";
+
+/** What a signal can end. */
+export interface Abortable extends BagMember {
+  giveUp(reason: unknown): void;
+}
 
 /** One listener per signal, however many requests wait on it: a run's signal outlives them all. */
 export class Aborts {
-  readonly #waiting = new Map<AbortSignal, Set<(reason: unknown) => void>>();
-  readonly #fire = (event: Event): void => {
-    const signal = event.target;
-    if (!(signal instanceof AbortSignal)) return;
-    const callbacks = this.#waiting.get(signal);
-    this.#waiting.delete(signal);
-    for (const callback of callbacks ?? []) callback(signal.reason);
-  };
+  readonly #waiting = new WeakMap<AbortSignal, Bag<Abortable>>();
 
-  /** Calls back once when `signal` aborts, unless `remove` comes first. */
-  add(signal: AbortSignal, callback: (reason: unknown) => void): void {
-    const callbacks = this.#waiting.get(signal);
-    if (callbacks !== undefined) {
-      callbacks.add(callback);
-      return;
+  /** Gives `waiting` up when `signal` aborts, unless `remove` comes first. */
+  add(signal: AbortSignal, waiting: Abortable): void {
+    let bag = this.#waiting.get(signal);
+    if (bag === undefined) {
+      const created = new Bag<Abortable>();
+      bag = created;
+      this.#waiting.set(signal, created);
+      const abort = (): void => {
+        for (const each of created.snapshot()) each.giveUp(signal.reason);
+      };
+      signal.addEventListener("abort", abort, { once: true });
     }
-    this.#waiting.set(signal, new Set([callback]));
-    signal.addEventListener("abort", this.#fire, { once: true });
+    bag.add(waiting);
   }
 
-  remove(signal: AbortSignal, callback: (reason: unknown) => void): void {
-    const callbacks = this.#waiting.get(signal);
-    if (callbacks === undefined) return;
-    callbacks.delete(callback);
-    if (callbacks.size > 0) return;
-    this.#waiting.delete(signal);
-    signal.removeEventListener("abort", this.#fire);
+  remove(signal: AbortSignal, waiting: Abortable): void {
+    this.#waiting.get(signal)?.remove(waiting);
   }
 }
 

@@ -1,55 +1,86 @@
 /** One request of the socket transport from the queue to its end; settles once. */
 import type { ResponseHandler } from "../../types.ts";
+import type { Abortable } from "./aborts.ts";
 import type { Connection, Exchange } from "./connection.ts";
 
-export class PendingExchange implements Exchange {
+export interface ExchangeRequest extends Pick<Exchange, "method" | "text" | "handler"> {
+  readonly signal: AbortSignal;
+}
+
+export interface ExchangeEvents {
+  /** Sends the request once more on a fresh connection. */
+  stale(exchange: PendingExchange): void;
+  /** Called once, before the outcome is known to the caller. */
+  settled(exchange: PendingExchange): void;
+}
+
+export class PendingExchange implements Exchange, Abortable {
+  bagIndex = -1;
   readonly method: "GET" | "HEAD";
   readonly text: string;
   readonly handler: ResponseHandler;
+  readonly signal: AbortSignal;
   readonly outcome: Promise<void>;
+  readonly #events: ExchangeEvents;
   readonly #resolve: () => void;
   readonly #reject: (reason: unknown) => void;
   #connection: Connection | undefined;
-  settled = false;
-  /** Sends the request once more on a fresh connection. */
-  onStale: () => void = () => {};
+  #started = false;
+  #settled = false;
 
-  constructor(method: "GET" | "HEAD", text: string, handler: ResponseHandler) {
-    this.method = method;
-    this.text = text;
-    this.handler = handler;
+  constructor(request: ExchangeRequest, events: ExchangeEvents) {
+    this.method = request.method;
+    this.text = request.text;
+    this.handler = request.handler;
+    this.signal = request.signal;
+    this.#events = events;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.outcome = promise;
     this.#resolve = resolve;
     this.#reject = reject;
   }
 
+  /** Whether it has ever had a connection. */
+  get started(): boolean {
+    return this.#started;
+  }
+
+  get settled(): boolean {
+    return this.#settled;
+  }
+
   startOn(connection: Connection): void {
     this.#connection = connection;
+    this.#started = true;
     connection.start(this);
   }
 
   /** The caller wants no more of it: closes its connection if it has one. */
   giveUp(reason: unknown): void {
+    if (this.#settled) return;
     this.#connection?.close();
     this.failed(reason);
   }
 
   done(): void {
-    this.settled = true;
-    this.#connection = undefined;
+    this.#settle();
     this.#resolve();
   }
 
   failed(error: unknown): void {
-    this.settled = true;
-    this.#connection = undefined;
+    this.#settle();
     this.#reject(error);
   }
 
   stale(): void {
     this.#connection = undefined;
     // A fresh connection cannot be stale, so there is no third time.
-    this.onStale();
+    this.#events.stale(this);
+  }
+
+  #settle(): void {
+    this.#settled = true;
+    this.#connection = undefined;
+    this.#events.settled(this);
   }
 }

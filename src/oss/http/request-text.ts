@@ -8,6 +8,8 @@ const notInValue = /[^\t\x20-\x7e\x80-\xff]/;
 
 export class RequestText {
   readonly #host: string;
+  /** Names that have been checked; they are the caller's own, and few. */
+  readonly #names = new Set<string>();
 
   constructor(options: Pick<TransportOptions, "origin" | "hostHeader">) {
     this.#host = options.hostHeader ?? authority(options.origin);
@@ -22,11 +24,18 @@ export class RequestText {
     for (const name in headers) {
       const value = headers[name];
       if (value === undefined) continue;
-      if (notInName.test(name) || notInValue.test(value))
+      if (!this.#isName(name) || notInValue.test(value))
         throw new TypeError(`header ${JSON.stringify(name)} cannot be sent`);
       if (name.length === 4 && name.toLowerCase() === "host") host = value;
       else lines += `${name}: ${value}\r\n`;
     }
     return `${request.method} ${path} HTTP/1.1\r\nHost: ${host}\r\n${lines}\r\n`;
+  }
+
+  #isName(name: string): boolean {
+    if (this.#names.has(name)) return true;
+    if (name === "" || notInName.test(name)) return false;
+    this.#names.add(name);
+    return true;
   }
 }

@@ -5,7 +5,7 @@
  */
 import type { Flow, ResponseHandler } from "../../types.ts";
 import { ChunkedDecoder } from "./chunked-decoder.ts";
-import { HeadError, type ParsedHead, parseResponseHead } from "./response-head.ts";
+import { HeadError, HeadParser, type ParsedHead } from "./response-head.ts";
 import { maxHeadBytes } from "./transport-options.ts";
 
 /** `paused`: nothing may be read until `resume`. `unsolicited`: bytes came that belong to no request. */
@@ -20,6 +20,7 @@ const cr = 0x0d;
 const lf = 0x0a;
 
 export class ResponseReader {
+  readonly #parser = new HeadParser();
   #own = Buffer.allocUnsafeSlow(maxHeadBytes);
   /** Bytes of `#own` that hold something not yet taken: [#from, #to). */
   #from = 0;
@@ -207,7 +208,7 @@ export class ResponseReader {
         this.#refuseHopeless();
         return false;
       }
-      const head = parseResponseHead(this.#own.toString("latin1", this.#from, end));
+      const head = this.#parser.parse(this.#own, this.#from, end);
       this.#from = end + emptyLine.length;
       this.#searched = 0;
       if (head.status >= 200) {

@@ -7,7 +7,7 @@ import { Aborts } from "./aborts.ts";
 import { Connection, type ConnectionOwner } from "./connection.ts";
 import { Connector } from "./connector.ts";
 import { interrupted } from "./failures.ts";
-import { PendingExchange } from "./pending-exchange.ts";
+import { type ExchangeEvents, PendingExchange } from "./pending-exchange.ts";
 import { RequestText } from "./request-text.ts";
 import type { TransportOptions } from "./transport-options.ts";
 import { Watchdog } from "./watchdog.ts";
@@ -23,7 +23,7 @@ interface Idle {
  * A request whose kept-alive connection turns out to be closed before the first byte of an answer is sent once more, on
  * a fresh connection: that is a matter of connections, not of the service.
  */
-export class SocketTransport implements Transport, ConnectionOwner {
+export class SocketTransport implements Transport, ConnectionOwner, ExchangeEvents {
   readonly #options: TransportOptions;
   readonly #text: RequestText;
   readonly #connector: Connector;
@@ -35,7 +35,8 @@ export class SocketTransport implements Transport, ConnectionOwner {
   readonly #idle: Idle[] = [];
   /** Finished in this turn of the event loop; see `released`. */
   #cooling: Idle[] = [];
-  readonly #waiting = new Set<PendingExchange>();
+  /** Oldest first. */
+  readonly #waiting: PendingExchange[] = [];
   readonly #attempts = new Set<Promise<void>>();
   #sweeper: NodeJS.Timeout | undefined;
 
@@ -46,18 +47,17 @@ export class SocketTransport implements Transport, ConnectionOwner {
     this.#watchdog = new Watchdog(options.timeouts, options.speedWindowMs);
   }
 
-  async request(request: HttpRequest, handler: ResponseHandler, signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted();
-    this.#throwIfClosed();
-    const exchange = new PendingExchange(request.method, this.#text.of(request), handler);
-    exchange.onStale = () => this.#startFresh(exchange);
-    const abort = (reason: unknown): void => this.#giveUp(exchange, reason);
-    this.#aborts.add(signal, abort);
-    this.#start(exchange);
+  request(request: HttpRequest, handler: ResponseHandler, signal: AbortSignal): Promise<void> {
     try {
-      await exchange.outcome;
-    } finally {
-      this.#aborts.remove(signal, abort);
+      signal.throwIfAborted();
+      this.#closing.signal.throwIfAborted();
+      const text = this.#text.of(request);
+      const exchange = new PendingExchange({ method: request.method, text, handler, signal }, this);
+      this.#aborts.add(signal, exchange);
+      this.#start(exchange);
+      return exchange.outcome;
+    } catch (error) {
+      return Promise.reject(error);
     }
   }
 
@@ -65,8 +65,7 @@ export class SocketTransport implements Transport, ConnectionOwner {
     const reason = interrupted(this.#options.origin, "the connections were closed");
     this.#closing.abort(reason);
     clearInterval(this.#sweeper);
-    for (const exchange of this.#waiting) exchange.failed(reason);
-    this.#waiting.clear();
+    for (const exchange of this.#waiting.splice(0)) exchange.failed(reason);
     for (const connection of this.#open) connection.fail(reason);
     this.#watchdog[Symbol.dispose]();
     await Promise.allSettled(this.#attempts);
@@ -88,13 +87,30 @@ export class SocketTransport implements Transport, ConnectionOwner {
     this.#grow();
   }
 
+  stale(exchange: PendingExchange): void {
+    this.#connect().then(
+      (connection) => {
+        if (exchange.settled) this.#rest({ connection, untilMs: Number.POSITIVE_INFINITY });
+        else exchange.startOn(connection);
+      },
+      (error: unknown) => exchange.failed(error),
+    );
+  }
+
+  settled(exchange: PendingExchange): void {
+    this.#aborts.remove(exchange.signal, exchange);
+    // Where it was given up before it had a connection.
+    const at = exchange.started ? -1 : this.#waiting.indexOf(exchange);
+    if (at >= 0) this.#waiting.splice(at, 1);
+  }
+
   #start(exchange: PendingExchange): void {
     const connection = this.#takeIdle();
     if (connection !== undefined) {
       exchange.startOn(connection);
       return;
     }
-    this.#waiting.add(exchange);
+    this.#waiting.push(exchange);
     this.#grow();
   }
 
@@ -118,7 +134,7 @@ export class SocketTransport implements Transport, ConnectionOwner {
 
   /** Gives the connection to whoever has waited longest, or lets it rest. */
   #rest(idle: Idle): void {
-    const exchange = this.#nextWaiting();
+    const exchange = this.#waiting.shift();
     if (exchange !== undefined) {
       exchange.startOn(idle.connection);
       return;
@@ -127,36 +143,18 @@ export class SocketTransport implements Transport, ConnectionOwner {
     this.#sweeper ??= setInterval(() => this.#sweep(), sweepMs).unref();
   }
 
-  #nextWaiting(): PendingExchange | undefined {
-    for (const exchange of this.#waiting) {
-      this.#waiting.delete(exchange);
-      return exchange;
-    }
-    return undefined;
-  }
-
   /** Opens as many connections as waiting requests can use, within the bound. */
   #grow(): void {
-    const wanted = this.#waiting.size - this.#cooling.length - this.#attempts.size;
+    const wanted = this.#waiting.length - this.#cooling.length - this.#attempts.size;
     for (let i = 0; i < wanted && this.#open.size < this.#options.connections; i++) {
       this.#connect().then(
         (connection) => this.#rest({ connection, untilMs: Number.POSITIVE_INFINITY }),
         (error: unknown) => {
-          this.#nextWaiting()?.failed(error);
+          this.#waiting.shift()?.failed(error);
           this.#grow();
         },
       );
     }
-  }
-
-  #startFresh(exchange: PendingExchange): void {
-    this.#connect().then(
-      (connection) => {
-        if (exchange.settled) this.#rest({ connection, untilMs: Number.POSITIVE_INFINITY });
-        else exchange.startOn(connection);
-      },
-      (error: unknown) => exchange.failed(error),
-    );
   }
 
   async #connect(): Promise<Connection> {
@@ -175,17 +173,8 @@ export class SocketTransport implements Transport, ConnectionOwner {
     }
   }
 
-  #giveUp(exchange: PendingExchange, reason: unknown): void {
-    this.#waiting.delete(exchange);
-    exchange.giveUp(reason);
-  }
-
   #sweep(): void {
     const nowMs = performance.now();
     for (const idle of this.#idle.filter(({ untilMs }) => untilMs <= nowMs)) idle.connection.close();
-  }
-
-  #throwIfClosed(): void {
-    this.#closing.signal.throwIfAborted();
   }
 }

@@ -2,6 +2,7 @@
 import { type Dispatcher, errors } from "undici";
 import { CopyError } from "../../errors.ts";
 import type { ResponseHandler, ResponseHead } from "../../types.ts";
+import type { Abortable } from "./aborts.ts";
 import { BodyPump } from "./body-pump.ts";
 import { codeOf, interrupted, malformed, reasonOf, unreachable, withReceived } from "./failures.ts";
 import type { Origin } from "./transport-options.ts";
@@ -17,7 +18,8 @@ export interface ExchangeContext {
 /** `stale`: a kept-alive connection was closed before the first byte of an answer, so the request may be sent once more. */
 export type ExchangeOutcome = "done" | "stale";
 
-export class UndiciExchange implements Dispatcher.DispatchHandler {
+export class UndiciExchange implements Dispatcher.DispatchHandler, Abortable {
+  bagIndex = -1;
   readonly outcome: Promise<ExchangeOutcome>;
   readonly #method: string;
   readonly #handler: ResponseHandler;
@@ -44,7 +46,7 @@ export class UndiciExchange implements Dispatcher.DispatchHandler {
   }
 
   /** Ends the request with exactly `reason` and closes its connection. */
-  fail(reason: unknown): void {
+  giveUp(reason: unknown): void {
     if (this.#phase === "settled") return;
     this.#phase = "settled";
     this.#context.watchdog.unwatch(this.#watch);
@@ -81,7 +83,7 @@ export class UndiciExchange implements Dispatcher.DispatchHandler {
     try {
       this.#handler.head(head, { resume: () => this.#resume() });
     } catch (error) {
-      this.fail(error);
+      this.giveUp(error);
     }
   }
 
@@ -92,7 +94,7 @@ export class UndiciExchange implements Dispatcher.DispatchHandler {
     try {
       this.#pump.push(chunk);
     } catch (error) {
-      this.fail(error);
+      this.giveUp(error);
       return;
     }
     if (this.#pump.empty) return;
@@ -122,7 +124,7 @@ export class UndiciExchange implements Dispatcher.DispatchHandler {
   }
 
   #failed(error: Error): void {
-    this.fail(error instanceof CopyError ? withReceived(error, this.#receivedBytes) : error);
+    this.giveUp(error instanceof CopyError ? withReceived(error, this.#receivedBytes) : error);
   }
 
   /** Deferred: undici's parser must not be entered from a callback of another connection's parser. */
@@ -140,7 +142,7 @@ export class UndiciExchange implements Dispatcher.DispatchHandler {
     try {
       this.#pump.drain();
     } catch (error) {
-      this.fail(error);
+      this.giveUp(error);
       return;
     }
     if (!this.#pump.empty) return;

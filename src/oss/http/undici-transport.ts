@@ -71,14 +71,13 @@ export class UndiciTransport implements Transport {
       watchdog: this.#watchdog,
       wasReused: (error) => this.#wasReused(error),
     });
-    const abort = (reason: unknown): void => exchange.fail(reason);
-    this.#aborts.add(signal, abort);
+    this.#aborts.add(signal, exchange);
     const { hostHeader } = this.#options;
     const headers = hostHeader === undefined ? request.headers : { host: hostHeader, ...request.headers };
     // undici asks for a new connection after each HEAD unless told otherwise.
     const options = { origin: this.#origin, path: request.path, method: request.method, headers, reset: false };
     dispatcher.dispatch(options, exchange);
-    return exchange.outcome.finally(() => this.#aborts.remove(signal, abort));
+    return exchange.outcome.finally(() => this.#aborts.remove(signal, exchange));
   }
 
   #connect(connections: number): Dispatcher {

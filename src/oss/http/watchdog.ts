@@ -1,13 +1,15 @@
 /** One interval that watches every request of a transport for silence and slowness; it makes no timer per chunk. */
 import { CopyError } from "../../errors.ts";
 import type { TransportTimeouts } from "../../types.ts";
+import { Bag, type BagMember } from "./bag.ts";
 
 const defaultSpeedWindowMs = 30_000;
 const slowestTickMs = 1_000;
 const fastestTickMs = 10;
 
 /** One request being watched. Its clock stands still while we are the ones who wait. */
-export class Watch {
+export class Watch implements BagMember {
+  bagIndex = -1;
   readonly #onFailure: (error: CopyError) => void;
   #freshBytes = 0;
   #alive = true;
@@ -78,7 +80,7 @@ export interface WatchLimits {
 export class Watchdog implements Disposable {
   readonly #limits: WatchLimits;
   readonly #tickMs: number;
-  readonly #watches = new Set<Watch>();
+  readonly #watches = new Bag<Watch>();
   #timer: NodeJS.Timeout | undefined;
   #lastMs = 0;
 
@@ -99,13 +101,12 @@ export class Watchdog implements Disposable {
   }
 
   unwatch(watch: Watch | undefined): void {
-    if (watch !== undefined) this.#watches.delete(watch);
+    if (watch !== undefined) this.#watches.remove(watch);
   }
 
   [Symbol.dispose](): void {
     clearInterval(this.#timer);
     this.#timer = undefined;
-    this.#watches.clear();
   }
 
   #tick(): void {
@@ -113,7 +114,7 @@ export class Watchdog implements Disposable {
     // A process that was held up has not listened: bytes may be waiting in the kernel.
     const elapsedMs = Math.min(nowMs - this.#lastMs, 2 * this.#tickMs);
     this.#lastMs = nowMs;
-    for (const watch of this.#watches) watch.tick(elapsedMs, this.#limits);
+    for (const watch of this.#watches.snapshot()) watch.tick(elapsedMs, this.#limits);
     if (this.#watches.size > 0) return;
     // Requests come and go all the time, so the interval stops only after a whole tick without any.
     clearInterval(this.#timer);

@@ -20,7 +20,7 @@ import type {
 import type { LargeFile } from "../volume/large-file.ts";
 import type { VolumeWriter } from "../volume/volume-writer.ts";
 import { RangeSink } from "./range-sink.ts";
-import { leaseBytes, type Slabs } from "./slabs.ts";
+import { largestWholeBytes, leaseBytes, type Slabs } from "./slabs.ts";
 import { WholeSink } from "./whole-sink.ts";
 
 export interface LocalPlaneParts {
@@ -32,7 +32,7 @@ export interface LocalPlaneParts {
 
 /** The data plane in this very thread: connection → slab → CRC → file. */
 export class LocalPlane implements DataPlane {
-  readonly wholeBytes: number;
+  readonly wholeBytes = largestWholeBytes;
   readonly #parts: LocalPlaneParts;
   readonly #files = new Map<FileId, LargeFile>();
   readonly #totals = { receivedBytes: 0, writtenBytes: 0, sourceSeconds: 0, diskSeconds: 0 };
@@ -40,7 +40,6 @@ export class LocalPlane implements DataPlane {
 
   constructor(parts: LocalPlaneParts) {
     this.#parts = parts;
-    this.wholeBytes = parts.slabs.largestWhole;
   }
 
   bufferCost(bodyBytes: number): number {
@@ -67,10 +66,23 @@ export class LocalPlane implements DataPlane {
   }
 
   async openFile(target: FileTarget): Promise<FileId> {
-    const file = await this.#parts.writer.openFile(target);
-    const id = this.#nextFile++;
-    this.#files.set(id, file);
-    return id;
+    return this.#keep(await this.#parts.writer.openFile(target));
+  }
+
+  /** The descriptor of a file, by which another thread of this process can join in writing it. */
+  async shareFile(file: FileId): Promise<number> {
+    return this.#file(file).descriptor;
+  }
+
+  /** Opens for ranges a file that another plane made. */
+  async joinFile(target: FileTarget, descriptor: number): Promise<FileId> {
+    return this.#keep(this.#parts.writer.joinFile(target, descriptor));
+  }
+
+  /** Closes a file that another plane will settle. */
+  async leaveFile(file: FileId): Promise<void> {
+    await this.#file(file).abandon({ remove: false });
+    this.#files.delete(file);
   }
 
   async copyRange({ key, etag, objectBytes, file, range }: RangeRequest, signal: AbortSignal): Promise<RangeResult> {
@@ -130,6 +142,12 @@ export class LocalPlane implements DataPlane {
     await this.#parts.transport[Symbol.asyncDispose]();
     for (const file of this.#files.values()) await file.abandon({ remove: true });
     this.#parts.writer[Symbol.dispose]();
+  }
+
+  #keep(file: LargeFile): FileId {
+    const id = this.#nextFile++;
+    this.#files.set(id, file);
+    return id;
   }
 
   #file(id: FileId): LargeFile {

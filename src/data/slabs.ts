@@ -3,14 +3,14 @@ import { type Slab, SlabPool } from "./slab-pool.ts";
 
 const smallSlabBytes = 64 * 1024;
 const largeSlabBytes = 1024 * 1024;
+/** Largest body that is received in one piece. */
+export const largestWholeBytes = largeSlabBytes;
 /** Small slabs in a quarter of the memory at most, and no more than requests can be open. */
 const mostSmallSlabs = 256;
 
 /** The buffers of one data thread and the checksum kernel that works on them where they lie. */
 export class Slabs {
   readonly kernel: Crc64Kernel;
-  /** Largest body that is received in one piece. */
-  readonly largestWhole = largeSlabBytes;
   readonly #small: SlabPool;
   readonly #large: SlabPool;
 

@@ -1,4 +1,5 @@
 import type { Config, EffortConfig } from "../config/config.ts";
+import type { PlaneSetup, TransportSetup } from "../data/build-plane.ts";
 import { Admission } from "../engine/admission.ts";
 import { Limiter } from "../engine/limiter.ts";
 import { Requests } from "../engine/requests.ts";
@@ -7,7 +8,7 @@ import { type ProxyOptions, UndiciTransport } from "../oss/http/undici-transport
 import { RequestBuilder } from "../oss/request.ts";
 import { Session } from "../oss/session.ts";
 import { OssSource } from "../oss/source.ts";
-import type { Clock, ObjectSource, Transport } from "../types.ts";
+import type { Clock, ObjectSource } from "../types.ts";
 import type { RunHost } from "./host.ts";
 import type { RunState } from "./state.ts";
 
@@ -18,9 +19,10 @@ export interface Connection extends AsyncDisposable {
   readonly admission: Admission;
   readonly limiter: Limiter | undefined;
   readonly clock: Clock;
-  readonly builder: RequestBuilder;
-  /** A transport for object data, owned by the caller. */
-  openTransport(): Transport;
+  readonly session: Session;
+  /** How data threads reach the bucket. */
+  readonly dataTransport: TransportSetup;
+  readonly requestSetup: PlaneSetup["requests"];
 }
 
 const controlConnections = 16;
@@ -35,23 +37,22 @@ export async function connect(config: Config, host: RunHost, state: RunState): P
     host.signal,
   );
   const address = bucketAddress(from);
-  const builder = new RequestBuilder({
+  const requestSetup: PlaneSetup["requests"] = {
     address,
     bucket: from.bucket,
     signature:
       from.signature === "v4" && from.region !== undefined ? { version: "v4", region: from.region } : { version: "v1" },
-    state: session.signing,
-    nowMs: () => Date.now(),
-  });
-  const openTransport = (connections: number): Transport =>
-    new UndiciTransport({
-      origin: address.origin,
-      hostHeader: address.host,
-      connections,
-      timeouts: timeoutsOf(effort),
-      proxy: proxyOf(host.env),
-    });
-  const control = openTransport(controlConnections);
+  };
+  const proxy = proxyOf(host.env);
+  const transport = {
+    origin: address.origin,
+    hostHeader: address.host,
+    connections: effort.concurrency,
+    timeouts: timeoutsOf(effort),
+    proxy,
+  };
+  const control = new UndiciTransport({ ...transport, connections: controlConnections });
+  const builder = new RequestBuilder({ ...requestSetup, state: session.signing, nowMs: () => Date.now() });
   const source = new OssSource(control, builder, (error, signal) => session.refresh(error, signal));
   const { clock, logger } = host;
   const limit = effort.limitBytesPerSecond;
@@ -72,8 +73,9 @@ export async function connect(config: Config, host: RunHost, state: RunState): P
     admission,
     limiter,
     clock,
-    builder,
-    openTransport: () => openTransport(effort.concurrency),
+    session,
+    dataTransport: { kind: usesProxy(address.origin, proxy) ? "undici" : "socket", options: transport },
+    requestSetup,
     async [Symbol.asyncDispose](): Promise<void> {
       await control[Symbol.asyncDispose]();
       await session[Symbol.asyncDispose]();
@@ -97,4 +99,9 @@ function proxyOf(env: RunHost["env"]): ProxyOptions {
     httpsProxy: env.https_proxy ?? env.HTTPS_PROXY,
     noProxy: env.no_proxy ?? env.NO_PROXY,
   };
+}
+
+/** The socket transport knows no proxies; `no_proxy` may still exempt the host, which undici then finds out. */
+function usesProxy({ scheme }: { readonly scheme: "http" | "https" }, proxy: ProxyOptions): boolean {
+  return Boolean(scheme === "https" ? proxy.httpsProxy : proxy.httpProxy);
 }

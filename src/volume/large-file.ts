@@ -68,6 +68,16 @@ export class LargeFile {
     return descriptor === undefined ? undefined : new LargeFile(options, target, descriptor);
   }
 
+  /** Another descriptor of a file that is open already, for writing from another thread; it is not the one to settle. */
+  static join(options: LargeFileOptions, target: FileTarget, descriptor: number): LargeFile {
+    return new LargeFile(options, target, openSync(`/proc/self/fd/${descriptor}`, constants.O_RDWR));
+  }
+
+  /** Changes when the file leaves direct I/O. */
+  get descriptor(): number {
+    return this.#descriptor;
+  }
+
   /** Whether writes bypass the page cache. */
   get direct(): boolean {
     return this.#direct;

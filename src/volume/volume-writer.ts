@@ -100,6 +100,11 @@ export class VolumeWriter implements Disposable {
     return LargeFile.reopen(this.#files, target, leastBytes);
   }
 
+  /** Opens once more a file that another writer of this process made and will settle. */
+  joinFile(target: FileTarget, descriptor: number): LargeFile {
+    return LargeFile.join(this.#files, target, descriptor);
+  }
+
   /** Makes a directory with its parents; one that exists is left as it is. Throws CopyError. */
   makeDirectory(path: SafePath): void {
     this.#directories.make(path, path);

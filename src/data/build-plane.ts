@@ -1,0 +1,42 @@
+import type { BucketAddress } from "../oss/endpoint.ts";
+import { SocketTransport } from "../oss/http/socket-transport.ts";
+import { UndiciTransport, type UndiciTransportOptions } from "../oss/http/undici-transport.ts";
+import { ObjectReader } from "../oss/object-reader.ts";
+import { RequestBuilder, type RequestBuilderOptions } from "../oss/request.ts";
+import type { SigningState } from "../oss/signing.ts";
+import type { Transport } from "../types.ts";
+import { VolumeWriter, type VolumeWriterOptions } from "../volume/volume-writer.ts";
+import { LocalPlane } from "./local-plane.ts";
+import { Slabs } from "./slabs.ts";
+
+/** Everything that a data thread is made from, as plain data. */
+export interface PlaneSetup {
+  readonly transport: TransportSetup;
+  readonly requests: Pick<RequestBuilderOptions, "bucket" | "signature"> & { readonly address: BucketAddress };
+  readonly memoryBytes: number;
+  readonly writer: VolumeWriterOptions;
+}
+
+export interface TransportSetup {
+  readonly kind: "socket" | "undici";
+  readonly options: UndiciTransportOptions;
+}
+
+/** A data plane on this thread; `state` stays the caller's, who keeps it current. Throws CopyError `volume`. */
+export function buildPlane(
+  { transport: how, requests, memoryBytes, writer }: PlaneSetup,
+  state: SigningState,
+): LocalPlane {
+  const transport = buildTransport(how);
+  const builder = new RequestBuilder({ ...requests, state, nowMs: () => Date.now() });
+  return new LocalPlane({
+    transport,
+    reader: new ObjectReader(transport, builder),
+    slabs: new Slabs(memoryBytes),
+    writer: new VolumeWriter(writer),
+  });
+}
+
+function buildTransport({ kind, options }: TransportSetup): Transport {
+  return kind === "socket" ? new SocketTransport(options) : new UndiciTransport(options);
+}

@@ -1,0 +1,93 @@
+/** What the main thread and a data thread say to each other: batches of calls one way, batches of replies the other. */
+import { CopyError, type ErrorKind } from "../errors.ts";
+import type { SigningState } from "../oss/signing.ts";
+import type { PlaneStats } from "../types.ts";
+import type { PlaneSetup } from "./build-plane.ts";
+import type { LocalPlane } from "./local-plane.ts";
+
+/** The methods of a local plane that can be called from another thread: their arguments and results are plain data. */
+export const remoteMethods = [
+  "copyWhole",
+  "openFile",
+  "shareFile",
+  "joinFile",
+  "leaveFile",
+  "copyRange",
+  "fileMd5",
+  "settleFile",
+  "abandonFile",
+  "makeDirectory",
+  "inspect",
+  "publish",
+  "syncDirectories",
+] as const;
+
+export type RemoteMethod = (typeof remoteMethods)[number];
+type Signalled = "copyWhole" | "copyRange" | "fileMd5";
+/** Arguments without the signal, which crosses as an abort message. */
+export type RemoteArguments<M extends RemoteMethod> = M extends Signalled
+  ? Parameters<LocalPlane[M]> extends [...infer Rest, AbortSignal]
+    ? Rest
+    : never
+  : Parameters<LocalPlane[M]>;
+export type RemoteResult<M extends RemoteMethod> = Awaited<ReturnType<LocalPlane[M]>>;
+
+export interface Call {
+  readonly id: number;
+  readonly method: RemoteMethod;
+  readonly args: readonly unknown[];
+}
+
+export type ToThread =
+  | { readonly kind: "calls"; readonly calls: readonly Call[]; readonly aborts: readonly number[] }
+  | { readonly kind: "signing"; readonly state: SigningState }
+  | { readonly kind: "close" };
+
+export type Reply = { readonly id: number } & ({ readonly value: unknown } | { readonly error: PlainError });
+
+export interface FromThread {
+  readonly replies: readonly Reply[];
+  readonly stats: PlaneStats;
+}
+
+export interface ThreadData {
+  readonly setup: PlaneSetup;
+  readonly signing: SigningState;
+}
+
+/** An error without its class, which structured cloning would lose. */
+export type PlainError =
+  | {
+      readonly type: "copy";
+      readonly kind: ErrorKind;
+      readonly message: string;
+      readonly retryAfterMs: number | undefined;
+      readonly requestId: string | undefined;
+      readonly serverTimeMs: number | undefined;
+      readonly receivedBytes: number;
+    }
+  | { readonly type: "bug"; readonly message: string; readonly stack: string | undefined };
+
+export function flattenError(error: unknown): PlainError {
+  if (error instanceof CopyError) {
+    const { kind, message, retryAfterMs, requestId, serverTimeMs, receivedBytes } = error;
+    return { type: "copy", kind, message, retryAfterMs, requestId, serverTimeMs, receivedBytes };
+  }
+  if (error instanceof Error) return { type: "bug", message: error.message, stack: error.stack };
+  return { type: "bug", message: String(error), stack: undefined };
+}
+
+export function restoreError(plain: PlainError): Error {
+  if (plain.type === "copy") {
+    const { kind, message, retryAfterMs, requestId, serverTimeMs, receivedBytes } = plain;
+    return new CopyError(kind, message, {
+      receivedBytes,
+      ...(retryAfterMs !== undefined && { retryAfterMs }),
+      ...(requestId !== undefined && { requestId }),
+      ...(serverTimeMs !== undefined && { serverTimeMs }),
+    });
+  }
+  const error = new Error(plain.message);
+  if (plain.stack !== undefined) error.stack = plain.stack;
+  return error;
+}

@@ -1,4 +1,4 @@
-import { Command, Option } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { addDemoSet } from "./demo-set.ts";
 import { type Fault, faultKinds, parseFault } from "./faults.ts";
 import { addPresets, type Batch, parseBatch } from "./presets.ts";
@@ -34,15 +34,24 @@ interface Flags {
   readonly requestLog: number;
 }
 
-function command(): Command {
-  const number = (text: string) => {
-    const value = Number(text);
-    if (!Number.isFinite(value)) throw new TypeError(`not a number: ${text}`);
-    return value;
+function number(text: string): number {
+  const value = Number(text);
+  if (!Number.isFinite(value)) throw new InvalidArgumentError("It is not a number.");
+  return value;
+}
+
+/** For a repeatable option; what `read` throws becomes the complaint about it. */
+function collect<T>(read: (text: string) => T): (text: string, before: readonly T[]) => readonly T[] {
+  return (text, before) => {
+    try {
+      return [...before, read(text)];
+    } catch (error) {
+      throw new InvalidArgumentError(String(error));
+    }
   };
-  const collect =
-    <T>(read: (text: string) => T) =>
-    (text: string, before: readonly T[]) => [...before, read(text)];
+}
+
+function command(): Command {
   return new Command("emulator")
     .description("An Alibaba Cloud OSS server on this machine. Prints one line of JSON when it is ready.")
     .option("--host <HOST>", "address to listen on", "127.0.0.1")
@@ -74,7 +83,7 @@ function command(): Command {
     .option(
       "--fault <JSON>",
       `such as {"kind":"status","status":503,"nth":3}; kinds: ${faultKinds.join(", ")}`,
-      faults,
+      collect(fault),
       [],
     )
     .option("--sts", "also an STS server and a credentials URI", false)
@@ -82,9 +91,8 @@ function command(): Command {
     .option("--request-log <N>", "requests that the control interface remembers", number, 10_000);
 }
 
-function faults(text: string, before: readonly Fault[]): readonly Fault[] {
-  const value: unknown = JSON.parse(text);
-  return [...before, ...(Array.isArray(value) ? value : [value]).map((item: unknown) => parseFault(item))];
+function fault(text: string): Fault {
+  return parseFault(JSON.parse(text));
 }
 
 async function main(): Promise<void> {

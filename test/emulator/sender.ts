@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { TLSSocket } from "node:tls";
 import type { Answer } from "./answer.ts";
 import type { Exchange } from "./exchange.ts";
 import { type FaultOf, firedFault } from "./faults.ts";
@@ -7,6 +8,7 @@ import { type FaultOf, firedFault } from "./faults.ts";
 const RESET_GRACE_MS = 25;
 /** Bodies up to this may be copied to go out in one piece. */
 const SMALL_BYTES = 262_144;
+const TLS_SLICE_BYTES = 131_072;
 const DRIP_STEPS_PER_SECOND = 20;
 
 /** Slices on their way out, and what the head says of their length; undefined leaves it to chunked coding. */
@@ -36,7 +38,7 @@ export function sendAnswer(exchange: Exchange, answer: Answer): void {
   if (shape !== undefined) void sendShaped(exchange, outgoing, shape);
   else if (outgoing.announcedBytes === undefined || outgoing.announcedBytes <= SMALL_BYTES)
     sendSmall(exchange, outgoing);
-  else pump(exchange, outgoing.slices[Symbol.iterator](), outgoing.ofObject);
+  else pump(exchange, slicesFor(exchange, outgoing)[Symbol.iterator](), outgoing.ofObject);
 }
 
 /** Sends bytes that are no HTTP answer and ends the connection. */
@@ -51,6 +53,11 @@ function sendSmall(exchange: Exchange, { slices, ofObject }: Outgoing): void {
   const body = all.length === 1 ? all[0] : Buffer.concat(all);
   exchange.count(body?.length ?? 0, ofObject);
   exchange.response.end(body);
+}
+
+/** Under TLS smaller ones: there a write counts as left only when all of it has. */
+function slicesFor({ request }: Exchange, { slices }: Outgoing): Iterable<Buffer> {
+  return request.socket instanceof TLSSocket ? cut(slices, TLS_SLICE_BYTES) : slices;
 }
 
 function pump(exchange: Exchange, slices: Iterator<Buffer>, ofObject: boolean): void {
@@ -198,14 +205,14 @@ async function sendShaped(exchange: Exchange, outgoing: Outgoing, shape: Shape):
 }
 
 /** Cuts slices so small that the pace is even. */
-function* paced(slices: Iterable<Buffer>, bytesPerSecond: number | undefined): Iterable<Buffer> {
-  if (bytesPerSecond === undefined) {
-    yield* slices;
-    return;
-  }
-  const step = Math.max(1, Math.floor(bytesPerSecond / DRIP_STEPS_PER_SECOND));
+function paced(slices: Iterable<Buffer>, bytesPerSecond: number | undefined): Iterable<Buffer> {
+  if (bytesPerSecond === undefined) return slices;
+  return cut(slices, Math.max(1, Math.floor(bytesPerSecond / DRIP_STEPS_PER_SECOND)));
+}
+
+function* cut(slices: Iterable<Buffer>, maxBytes: number): Iterable<Buffer> {
   for (const slice of slices) {
-    for (let at = 0; at < slice.length; at += step) yield slice.subarray(at, at + step);
+    for (let at = 0; at < slice.length; at += maxBytes) yield slice.subarray(at, at + maxBytes);
   }
 }
 

@@ -80,6 +80,7 @@ export class Admission {
       const leave = (): void => {
         this.#forget(owner, waiter);
         reject(signal.reason);
+        this.#serve(); // those behind may need less
       };
       const waiter: Waiter = {
         bytes,

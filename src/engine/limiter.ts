@@ -6,36 +6,48 @@ const burstMs = 20;
 /**
  * Token bucket over all bytes received. A request takes the length of its answer before it is sent, so the bytes on the
  * wire never exceed what was granted and no socket has to be paused; `range-size.ts` keeps single grants small.
- * Kept as the time at which the bucket is level again (the "virtual scheduling" form of ITU-T I.371's GCRA).
+ * Kept as the time at which the bucket is level again (the "virtual scheduling" form of ITU-T I.371's GCRA). What an
+ * attempt took and did not receive is not given back: it would come on top of what is due by then.
  */
 export class Limiter {
   readonly #bytesPerMs: number;
   readonly #clock: Clock;
   #levelAtMs = Number.NEGATIVE_INFINITY;
+  /** Settles when the last in the queue has taken its tokens or left; never rejects. */
+  #lastTurn: Promise<void> = Promise.resolve();
 
   constructor(bytesPerSecond: number, clock: Clock) {
     this.#bytesPerMs = bytesPerSecond / 1000;
     this.#clock = clock;
   }
 
-  /** Waits for its turn, first come first served; resolves with the milliseconds waited. */
+  /**
+   * Waits for its turn, first come first served; resolves with the milliseconds waited. Rejects with the signal's reason,
+   * at the latest when its turn comes, and then has taken nothing.
+   */
   async take(bytes: number, signal: AbortSignal): Promise<number> {
-    const now = this.#clock.nowMs();
-    const startMs = Math.max(this.#levelAtMs, now - burstMs);
-    this.#levelAtMs = startMs + bytes / this.#bytesPerMs;
-    const waitMs = startMs - now;
-    if (waitMs <= 0) return 0;
-    await this.#clock.sleep(waitMs, signal);
-    return waitMs;
+    const before = this.#lastTurn;
+    const { promise, resolve: endTurn } = Promise.withResolvers<void>();
+    this.#lastTurn = promise;
+    const askedMs = this.#clock.nowMs();
+    try {
+      await before;
+      signal.throwIfAborted();
+      // Asked anew after each sleep: bytes may have come unasked meanwhile.
+      for (let waitMs = this.#waitMs(); waitMs > 0; waitMs = this.#waitMs()) await this.#clock.sleep(waitMs, signal);
+      this.charge(bytes);
+    } finally {
+      endTurn();
+    }
+    return this.#clock.nowMs() - askedMs;
   }
 
-  /** Counts bytes that arrived without having been asked for first, such as a page of the listing. */
+  /** Counts bytes that arrived without having been asked for first. */
   charge(bytes: number): void {
     this.#levelAtMs = Math.max(this.#levelAtMs, this.#clock.nowMs() - burstMs) + bytes / this.#bytesPerMs;
   }
 
-  /** Gives back what an attempt took and did not receive. */
-  refund(bytes: number): void {
-    this.#levelAtMs -= bytes / this.#bytesPerMs;
+  #waitMs(): number {
+    return this.#levelAtMs - this.#clock.nowMs();
   }
 }

@@ -2,7 +2,7 @@ import { CopyError } from "../errors.ts";
 import type { Clock, Logger, Metrics, ObjectSource, Operation } from "../types.ts";
 import type { Admission, Owner, Permit } from "./admission.ts";
 import type { Limiter } from "./limiter.ts";
-import { backoffMs, isExhausted, type RetryLimits, verdicts } from "./retry.ts";
+import { backoffMs, isExhausted, isOutage, type RetryLimits, verdicts } from "./retry.ts";
 
 export interface RequestParts {
   readonly source: ObjectSource;
@@ -27,6 +27,15 @@ export interface RequestKind {
 /** Consecutive refusals of kind `expired` that fresh credentials and the server's clock may cure. */
 const mostRefreshes = 2;
 
+/** How often one request has failed so far. */
+interface Failures {
+  attempts: number;
+  /** Those of `attempts` that use up retries. */
+  counted: number;
+  refreshes: number;
+  readonly sinceMs: number;
+}
+
 /** Every request of a run passes here: admission, limit, the only retry loop, and the counters. */
 export class Requests {
   readonly #parts: RequestParts;
@@ -43,29 +52,43 @@ export class Requests {
    * `owner` is the object on whose behalf it runs.
    */
   async run<T>(owner: Owner, kind: RequestKind, attempt: () => Promise<T>, signal: AbortSignal): Promise<T> {
-    const { source, clock, metrics, limits, logger } = this.#parts;
-    for (let failures = 0, refreshes = 0; ; ) {
+    const { clock, metrics } = this.#parts;
+    for (let failures: Failures | undefined; ; ) {
       try {
         return await this.#once(owner, kind, attempt, signal);
       } catch (error) {
         if (!(error instanceof CopyError) || signal.aborted) throw error;
-        const verdict = verdicts[error.kind];
-        if (verdict === "refresh" && refreshes++ < mostRefreshes) {
-          logger.info("credentials refused, asking anew", { key: kind.what, error: error.message });
-          await source.refresh(error, signal);
-        } else if (verdict === "retry") {
-          failures++;
-          const sinceProgressMs = clock.nowMs() - this.#lastProgressMs;
-          if (isExhausted(error, { failures, sinceProgressMs, answered: this.#answered }, limits)) throw error;
-          const waitMs = backoffMs(failures - 1, clock.random(), error.retryAfterMs);
-          logger.debug("request failed, trying again", { key: kind.what, error: error.message, failures, waitMs });
-          await clock.sleep(waitMs, signal);
-        } else {
-          throw error;
-        }
+        failures ??= { attempts: 0, counted: 0, refreshes: 0, sinceMs: clock.nowMs() };
+        await this.#recover(error, failures, kind, signal);
         metrics.retried(error.kind);
+      } finally {
+        metrics.inFlight(this.#parts.admission.open);
       }
     }
+  }
+
+  /** Does what must come before another attempt; throws the error when there is to be none. */
+  async #recover(error: CopyError, failures: Failures, { what }: RequestKind, signal: AbortSignal): Promise<void> {
+    const { source, clock, limits, logger } = this.#parts;
+    const verdict = verdicts[error.kind];
+    if (verdict === "refresh" && failures.refreshes++ < mostRefreshes) {
+      logger.info("credentials refused, asking anew", { key: what, error: error.message });
+      await source.refresh(error, signal);
+      return;
+    }
+    if (verdict !== "retry") throw error;
+    failures.attempts++;
+    if (!isOutage(error, this.#answered)) failures.counted++;
+    const sinceProgressMs = clock.nowMs() - Math.max(this.#lastProgressMs, failures.sinceMs);
+    if (isExhausted({ failures: failures.counted, sinceProgressMs }, limits)) throw error;
+    const waitMs = backoffMs(failures.attempts - 1, clock.random(), error.retryAfterMs);
+    logger.debug("request failed, trying again", {
+      key: what,
+      error: error.message,
+      failures: failures.attempts,
+      waitMs,
+    });
+    await clock.sleep(waitMs, signal);
   }
 
   async #once<T>(owner: Owner, kind: RequestKind, attempt: () => Promise<T>, signal: AbortSignal): Promise<T> {
@@ -74,29 +97,31 @@ export class Requests {
     if (limiter && kind.bodyBytes > 0) metrics.limited((await limiter.take(kind.bodyBytes, signal)) / 1000);
     const startedMs = clock.nowMs();
     metrics.inFlight(admission.open);
+    let status = "aborted";
     try {
       const result = await attempt();
-      this.#answered = true;
-      this.#lastProgressMs = clock.nowMs();
-      metrics.request(kind.operation, "ok", (this.#lastProgressMs - startedMs) / 1000);
+      this.#progressed();
       admission.succeeded();
+      status = "ok";
       return result;
     } catch (error) {
-      this.#failed(error, kind, permit);
-      metrics.request(kind.operation, statusOf(error), (clock.nowMs() - startedMs) / 1000);
+      // The reason of an abort may be another request's failure.
+      if (error instanceof CopyError && !signal.aborted) status = this.#failed(error, permit);
       throw error;
+    } finally {
+      metrics.request(kind.operation, status, (clock.nowMs() - startedMs) / 1000);
     }
   }
 
-  #failed(error: unknown, kind: RequestKind, permit: Permit): void {
-    if (!(error instanceof CopyError)) return;
+  #failed(error: CopyError, permit: Permit): string {
     if (error.kind === "throttled") this.#parts.admission.throttled(permit);
     if (error.kind !== "unreachable") this.#answered = true;
-    const unused = kind.bodyBytes - error.receivedBytes;
-    if (unused > 0) this.#parts.limiter?.refund(unused);
+    if (error.receivedBytes > 0) this.#progressed();
+    return error.kind;
   }
-}
 
-function statusOf(error: unknown): string {
-  return error instanceof CopyError ? error.kind : "aborted";
+  #progressed(): void {
+    this.#answered = true;
+    this.#lastProgressMs = this.#parts.clock.nowMs();
+  }
 }

@@ -45,24 +45,25 @@ export function backoffMs(failures: number, random: number, retryAfterMs = 0): n
 export interface RetryLimits {
   /** Further attempts after the first. */
   readonly retries: number;
-  /** Longest time without any finished request in the whole run. */
+  /** Longest time, from a request's first failure on, without a byte or an answer in the whole run. */
   readonly retryForMs: number;
 }
 
 export interface RetryState {
-  /** Attempts of this request that have failed, the last one included. */
+  /** Attempts of this request that have failed and count, the last one included. */
   readonly failures: number;
   readonly sinceProgressMs: number;
-  /** Whether any request of the run was ever answered. */
-  readonly answered: boolean;
 }
 
 /**
- * Whether a request is out of attempts. While an endpoint that has answered before cannot be reached at all, attempts
- * do not count: an outage is nobody's fault in particular, and only `retryForMs` ends it.
+ * Whether an attempt failed for no fault of its own: while an endpoint that has answered before cannot be reached at all,
+ * attempts do not count, and only `retryForMs` ends the outage.
  */
-export function isExhausted(error: CopyError, state: RetryState, limits: RetryLimits): boolean {
-  if (state.sinceProgressMs > limits.retryForMs) return true;
-  if (error.kind === "unreachable" && state.answered) return false;
-  return state.failures > limits.retries;
+export function isOutage({ kind }: CopyError, answered: boolean): boolean {
+  return kind === "unreachable" && answered;
+}
+
+/** Whether a request is out of attempts. */
+export function isExhausted({ failures, sinceProgressMs }: RetryState, limits: RetryLimits): boolean {
+  return failures > limits.retries || sinceProgressMs > limits.retryForMs;
 }

@@ -1,0 +1,76 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { backoffMs, isExhausted, isObjectsOwn, isOutage, verdicts } from "../../src/engine/retry.ts";
+import { CopyError, errorKinds } from "../../src/errors.ts";
+
+test("every kind has its verdict", () => {
+  expect(verdicts).toEqual({
+    unreachable: "retry",
+    interrupted: "retry",
+    protocol: "retry",
+    server: "retry",
+    throttled: "retry",
+    expired: "refresh",
+    auth: "fail-run",
+    credentials: "fail-run",
+    source: "fail-run",
+    missing: "fail-object",
+    rejected: "fail-object",
+    changed: "restart-object",
+    corrupt: "restart-object",
+    different: "fail-object",
+    unsupported: "fail-object",
+    occupied: "fail-object",
+    "volume-full": "fail-run",
+    volume: "fail-run",
+    busy: "fail-run",
+  });
+});
+
+test("refusals of the whole run are no object's own, and neither is what is no CopyError", () => {
+  const own = errorKinds.filter((kind) => isObjectsOwn(new CopyError(kind, "")));
+  expect(errorKinds.filter((kind) => !own.includes(kind))).toEqual([
+    "expired",
+    "auth",
+    "credentials",
+    "source",
+    "volume-full",
+    "volume",
+    "busy",
+  ]);
+  expect(isObjectsOwn(new Error("a bug"))).toBe(false);
+  expect(isObjectsOwn(undefined)).toBe(false);
+});
+
+test("the wait doubles from 200 ms to 20 s, is fully jittered, and never undercuts Retry-After", () => {
+  expect([0, 1, 2, 6, 7, 8, 1000].map((failures) => backoffMs(failures, 1))).toEqual([
+    200, 400, 800, 12_800, 20_000, 20_000, 20_000,
+  ]);
+  expect(backoffMs(3, 0)).toBe(0);
+  expect(backoffMs(3, 0.5)).toBe(800);
+  fc.assert(
+    fc.property(fc.nat(200), fc.double({ min: 0, max: 0.999, noNaN: true }), fc.nat(60_000), (n, random, floor) => {
+      const waitMs = backoffMs(n, random, floor);
+      expect(waitMs).toBeGreaterThanOrEqual(floor);
+      expect(waitMs).toBeLessThanOrEqual(Math.max(floor, 20_000));
+    }),
+  );
+});
+
+const limits = { retries: 8, retryForMs: 600_000 };
+
+test("a request has its retries and no more", () => {
+  expect(isExhausted({ failures: 8, sinceProgressMs: 0 }, limits)).toBe(false);
+  expect(isExhausted({ failures: 9, sinceProgressMs: 0 }, limits)).toBe(true);
+});
+
+test("a run without progress gives up whatever retries are left", () => {
+  expect(isExhausted({ failures: 1, sinceProgressMs: 600_000 }, limits)).toBe(false);
+  expect(isExhausted({ failures: 1, sinceProgressMs: 600_001 }, limits)).toBe(true);
+});
+
+test("only an endpoint that has answered can have an outage, and only by not being reachable", () => {
+  expect(isOutage(new CopyError("unreachable", ""), true)).toBe(true);
+  expect(isOutage(new CopyError("unreachable", ""), false)).toBe(false);
+  expect(isOutage(new CopyError("server", ""), true)).toBe(false);
+});

@@ -1,0 +1,258 @@
+import { createHash } from "node:crypto";
+import { chooseCheck } from "../../src/checksum/check.ts";
+import { crc64 } from "../../src/checksum/crc64.ts";
+import { CopyError } from "../../src/errors.ts";
+import type {
+  ByteRange,
+  Clock,
+  DataPlane,
+  ExistingFile,
+  FileId,
+  FileTarget,
+  PlaneStats,
+  RangeRequest,
+  RangeResult,
+  SafePath,
+  WholeRequest,
+  WholeResult,
+} from "../../src/types.ts";
+import type { MemoryBucket } from "./memory-bucket.ts";
+
+export type VolumeAction = "whole" | "open" | "range" | "settle" | "abandon" | "publish" | "inspect";
+
+export interface MemoryPlaneOptions {
+  readonly bucket: MemoryBucket;
+  readonly clock: Clock;
+  /** Files wait for `publish` under another name. */
+  readonly staged?: boolean;
+  readonly wholeBytes?: number;
+  /** What an action on a path ends with instead of success. */
+  readonly volumeFault?: (action: VolumeAction, path: string) => Error | undefined;
+}
+
+interface OpenFile {
+  readonly target: FileTarget;
+  readonly bytes: Uint8Array;
+  busy: number;
+}
+
+const forever = new AbortController().signal;
+
+/** A volume in memory that tells when the engine breaks the rules of the port. */
+export class MemoryPlane implements DataPlane {
+  readonly wholeBytes: number;
+  readonly files = new Map<string, { readonly bytes: Uint8Array; readonly modifiedMs: number }>();
+  readonly directories = new Set<string>();
+  readonly stagedFiles = new Map<string, Uint8Array>();
+  /** What happened, in order: `open a`, `settle a`, `whole a`, `publish a b`. */
+  readonly events: string[] = [];
+  readonly #options: MemoryPlaneOptions;
+  readonly #open = new Map<FileId, OpenFile>();
+  #nextFile = 1;
+  #busy = 0;
+  #bufferBytes = 0;
+  #mostBufferBytes = 0;
+
+  constructor(options: MemoryPlaneOptions) {
+    this.#options = options;
+    this.wholeBytes = options.wholeBytes ?? 64;
+  }
+
+  /** Calls that have not settled. */
+  get busy(): number {
+    return this.#busy;
+  }
+
+  get openFiles(): number {
+    return this.#open.size;
+  }
+
+  get mostBufferBytes(): number {
+    return this.#mostBufferBytes;
+  }
+
+  bufferCost(bodyBytes: number): number {
+    return bodyBytes <= 16 ? 16 : 64;
+  }
+
+  copyWhole({ key, etag, target }: WholeRequest, signal: AbortSignal): Promise<WholeResult> {
+    const range = { start: 0, length: target.sizeBytes };
+    if (range.length > this.wholeBytes) throw new Error(`${key} does not fit one piece`);
+    return this.#buffered(range.length, async () => {
+      const { bytes, head } = await this.#get(key, etag, range, signal);
+      const check = chooseCheck(head);
+      const right = check.by === "length" || sumOf(bytes, check.by) === check.expected;
+      const binding = check.by === "crc64" || (check.by === "md5" && check.binding);
+      if (!right && binding) throw new CopyError("corrupt", `object ${key} does not match its checksum`);
+      await this.#options.clock.sleep(1, forever);
+      this.#check("whole", target.path);
+      this.events.push(`whole ${target.path}`);
+      this.#stand(target, bytes);
+      return { verification: right && check.by !== "length" ? check.by : "lengthOnly" };
+    });
+  }
+
+  openFile(target: FileTarget): Promise<FileId> {
+    return this.#counted(async () => {
+      await this.#options.clock.sleep(1, forever);
+      this.#check("open", target.path);
+      if ([...this.#open.values()].some((other) => other.target.path === target.path)) {
+        throw new Error(`${target.path} is open twice`);
+      }
+      this.events.push(`open ${target.path}`);
+      const id = this.#nextFile++;
+      this.#open.set(id, { target, bytes: new Uint8Array(target.sizeBytes), busy: 0 });
+      return id;
+    });
+  }
+
+  copyRange({ key, etag, file, range }: RangeRequest, signal: AbortSignal): Promise<RangeResult> {
+    return this.#buffered(range.length, async () => {
+      const open = this.#file(file);
+      open.busy++;
+      try {
+        const { bytes, head } = await this.#get(key, etag, range, signal);
+        await this.#options.clock.sleep(1, forever);
+        this.#check("range", open.target.path);
+        open.bytes.set(bytes, range.start);
+        return { crc64: crc64(bytes), head };
+      } finally {
+        open.busy--;
+      }
+    });
+  }
+
+  fileMd5(file: FileId, sizeBytes: number, signal: AbortSignal): Promise<string> {
+    return this.#counted(async () => {
+      await this.#options.clock.sleep(1, signal);
+      return sumOf(this.#idleFile(file).bytes.subarray(0, sizeBytes), "md5").toString();
+    });
+  }
+
+  settleFile(file: FileId): Promise<void> {
+    return this.#counted(async () => {
+      await this.#options.clock.sleep(1, forever);
+      const { target, bytes } = this.#idleFile(file);
+      this.#check("settle", target.path);
+      this.events.push(`settle ${target.path}`);
+      this.#stand(target, bytes);
+      this.#open.delete(file);
+    });
+  }
+
+  abandonFile(file: FileId): Promise<void> {
+    return this.#counted(async () => {
+      const { target } = this.#idleFile(file);
+      this.events.push(`abandon ${target.path}`);
+      await this.#options.clock.sleep(1, forever);
+      this.#idleFile(file);
+      this.#check("abandon", target.path);
+      this.#open.delete(file);
+    });
+  }
+
+  async makeDirectory(path: SafePath): Promise<void> {
+    this.directories.add(path);
+  }
+
+  inspect(paths: readonly SafePath[]): Promise<readonly (ExistingFile | undefined)[]> {
+    return this.#counted(async () => {
+      await this.#options.clock.sleep(1, forever);
+      for (const path of paths) this.#check("inspect", path);
+      return paths.map((path) => this.#look(path));
+    });
+  }
+
+  publish(targets: readonly FileTarget[]): Promise<readonly (undefined | Error)[]> {
+    return this.#counted(async () => {
+      this.events.push(["publish", ...targets.map(({ path }) => path)].join(" "));
+      await this.#options.clock.sleep(1, forever);
+      return targets.map((target) => {
+        const fault = this.#options.volumeFault?.("publish", target.path);
+        const bytes = this.stagedFiles.get(target.path);
+        if (fault || !bytes) return fault ?? new Error(`${target.path} is not staged`);
+        this.stagedFiles.delete(target.path);
+        this.files.set(target.path, { bytes, modifiedMs: target.modifiedMs });
+        return undefined;
+      });
+    });
+  }
+
+  async syncDirectories(): Promise<void> {
+    this.events.push("sync directories");
+  }
+
+  stats(): PlaneStats {
+    return {
+      receivedBytes: 0,
+      writtenBytes: 0,
+      sourceSeconds: 0,
+      diskSeconds: 0,
+      bufferBytes: this.#bufferBytes,
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {}
+
+  async #get(key: string, etag: string, range: ByteRange, signal: AbortSignal) {
+    const { bucket } = this.#options;
+    const asked = { operation: "get", key, start: range.start } as const;
+    return bucket.request(
+      asked,
+      (fault) => ({ bytes: bucket.body(key, etag, range, fault), head: bucket.head(key) }),
+      signal,
+    );
+  }
+
+  async #counted<T>(work: () => Promise<T>): Promise<T> {
+    this.#busy++;
+    try {
+      return await work();
+    } finally {
+      this.#busy--;
+    }
+  }
+
+  async #buffered<T>(bodyBytes: number, work: () => Promise<T>): Promise<T> {
+    const cost = this.bufferCost(bodyBytes);
+    this.#bufferBytes += cost;
+    this.#mostBufferBytes = Math.max(this.#mostBufferBytes, this.#bufferBytes);
+    try {
+      return await this.#counted(work);
+    } finally {
+      this.#bufferBytes -= cost;
+    }
+  }
+
+  #stand({ path, modifiedMs }: FileTarget, bytes: Uint8Array): void {
+    if (this.#options.staged) this.stagedFiles.set(path, bytes);
+    else this.files.set(path, { bytes, modifiedMs });
+  }
+
+  #look(path: string): ExistingFile | undefined {
+    if (this.directories.has(path)) return { kind: "directory", sizeBytes: 0, modifiedMs: 0 };
+    const file = this.files.get(path);
+    return file && { kind: "file", sizeBytes: file.bytes.length, modifiedMs: file.modifiedMs };
+  }
+
+  #check(action: VolumeAction, path: string): void {
+    const fault = this.#options.volumeFault?.(action, path);
+    if (fault) throw fault;
+  }
+
+  #file(id: FileId): OpenFile {
+    const file = this.#open.get(id);
+    if (!file) throw new Error(`file ${id} is not open`);
+    return file;
+  }
+
+  #idleFile(id: FileId): OpenFile {
+    const file = this.#file(id);
+    if (file.busy > 0) throw new Error(`a range of ${file.target.path} is still under way`);
+    return file;
+  }
+}
+
+function sumOf(bytes: Uint8Array, by: "crc64" | "md5"): bigint | string {
+  return by === "crc64" ? crc64(bytes) : createHash("md5").update(bytes).digest("base64");
+}

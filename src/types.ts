@@ -54,6 +54,8 @@ export interface ObjectSource {
     key: string,
     signal: AbortSignal,
   ): Promise<ObjectHead & { readonly type: string; readonly storageClass: string; readonly restored: boolean }>;
+  /** Reads at most a byte of an object, to find out whether it can be read. Throws CopyError `unsupported` if it is archived. */
+  probe(entry: ObjectEntry, signal: AbortSignal): Promise<void>;
   /** Takes new credentials, or the server's clock, after a refusal of kind `expired`; concurrent calls share one refresh. */
   refresh(error: { readonly serverTimeMs: number | undefined }, signal: AbortSignal): Promise<void>;
 }

@@ -2,7 +2,7 @@ import type { CopyError } from "../errors.ts";
 import type { ExistingFile, ListPage, ObjectEntry } from "../types.ts";
 import type { CopyOptions, CopyParts } from "./copy-run.ts";
 import { currentVersion, isListedAsServed } from "./current-version.ts";
-import { type CopyTask, Planner } from "./plan.ts";
+import { archived, type CopyTask, needsProbe, Planner } from "./plan.ts";
 import type { BoundedQueue } from "./queue.ts";
 import { isObjectsOwn } from "./retry.ts";
 import { SourceDigest } from "./source-digest.ts";
@@ -22,6 +22,8 @@ export class Feeder {
   readonly #options: CopyOptions;
   readonly #digest = new SourceDigest();
   #doomed = false;
+  /** Whether archived objects can be read directly; undefined until one was tried. */
+  #readsArchive: boolean | undefined;
 
   constructor(prefix: string, queue: BoundedQueue<CopyTask>, parts: CopyParts, options: CopyOptions) {
     this.#queue = queue;
@@ -48,7 +50,8 @@ export class Feeder {
       const selected = page.entries.filter(({ key }) => this.#options.select(key.slice(this.#prefixLength)));
       for (const entry of selected) this.#digest.add(entry);
       const served = await this.#resolveLinks(selected, signal);
-      const tasks = await this.#undone(served.flatMap((entry) => this.#plan(entry)));
+      const planned = served.flatMap((entry) => this.#plan(entry));
+      const tasks = await this.#undone(await this.#readable(planned, signal));
       if (this.#doomed) continue;
       for (const { task, existing } of tasks) space.claim(task, existing);
       for (const { task } of tasks) await this.#queue.put(task);
@@ -99,6 +102,28 @@ export class Feeder {
     ledger.failed(entry, error);
     const { maxFailures } = this.#options;
     this.#doomed ||= maxFailures !== undefined && ledger.counts.failed.objects >= maxFailures;
+  }
+
+  /** Without archived objects. Direct reads are a setting of the bucket, so the first such object speaks for all. */
+  async #readable(tasks: readonly CopyTask[], signal: AbortSignal): Promise<readonly CopyTask[]> {
+    const doubtful = tasks.find(({ entry }) => needsProbe(entry));
+    if (!doubtful) return tasks;
+    this.#readsArchive ??= await this.#canRead(doubtful.entry, signal);
+    if (this.#readsArchive) return tasks;
+    for (const { entry } of tasks) if (needsProbe(entry)) this.#refused(entry, archived(entry));
+    return tasks.filter(({ entry }) => !needsProbe(entry));
+  }
+
+  async #canRead(entry: ObjectEntry, signal: AbortSignal): Promise<boolean> {
+    const { source, requests } = this.#parts;
+    const kind = { operation: "get", what: entry.key, bodyBytes: 1, bufferBytes: 0 } as const;
+    try {
+      await requests.run(entry, kind, () => source.probe(entry, signal), signal);
+      return true;
+    } catch (error) {
+      if (signal.aborted || !isObjectsOwn(error)) throw error;
+      return error.kind !== "unsupported"; // gone or changed meanwhile: that is for the copy to find out
+    }
   }
 
   /** Without those that stand at the target already, or whose place is taken. */

@@ -27,6 +27,11 @@ export interface PathRules {
 /** Storage classes that are read only after a restore, whatever the bucket's settings. */
 const neverDirectlyReadable = new Set(["ColdArchive", "DeepColdArchive"]);
 
+/** Whether only a read can tell if the object can be read: a bucket may allow direct reads of this class. */
+export function needsProbe(entry: ObjectEntry): boolean {
+  return entry.storageClass === "Archive" && !entry.restored;
+}
+
 /** Turns entries in key order into tasks. Keeps only the keys that are prefixes of the current one. */
 export class Planner {
   readonly #prefixBytes: number;

@@ -16,7 +16,7 @@ const longestWaitMs = 60 * 60 * 1000;
 /** Codes that say more than their status, which is 400, 403 or 404. */
 const kindByCode: ReadonlyMap<string, ErrorKind> = new Map([
   ["NoSuchBucket", "source"],
-  ["InvalidObjectState", "rejected"],
+  ["InvalidObjectState", "unsupported"],
   ["SecurityTokenExpired", "expired"],
   ["InvalidSecurityToken", "expired"],
   ["RequestTimeTooSkewed", "expired"],

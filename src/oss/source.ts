@@ -1,13 +1,14 @@
 /** The control plane of a bucket over any transport: each call is one request. */
 
 import { CopyError } from "../errors.ts";
-import type { Flow, ListPosition, ObjectSource, ResponseHead, Transport } from "../types.ts";
+import type { Flow, ListPosition, ObjectEntry, ObjectSource, ResponseHead, Transport } from "../types.ts";
 import { Collector } from "./collector.ts";
 import type { Query } from "./encoding.ts";
 import { subjectOf } from "./error-response.ts";
 import { type Acceptor, exchange } from "./exchange.ts";
 import { type Listing, parseListing } from "./listing-xml.ts";
 import { contentLength, objectHead } from "./object-head.ts";
+import { ObjectReader } from "./object-reader.ts";
 import { printable } from "./printable.ts";
 import type { RequestBuilder } from "./request.ts";
 
@@ -58,6 +59,17 @@ export class OssSource implements ObjectSource {
     };
   }
 
+  async probe({ key, etag, sizeBytes }: ObjectEntry, signal: AbortSignal): Promise<void> {
+    const memory = new Uint8Array(1);
+    const range = sizeBytes > 0 ? { start: 0, length: 1 } : undefined;
+    const sink = { accept: () => {}, buffer: () => memory, filled: () => {} };
+    await new ObjectReader(this.#transport, this.#requests).read(
+      { key, etag, objectBytes: sizeBytes, range },
+      sink,
+      signal,
+    );
+  }
+
   refresh(error: { readonly serverTimeMs: number | undefined }, signal: AbortSignal): Promise<void> {
     return this.#refresh(error, signal);
   }
@@ -86,7 +98,7 @@ function nextPosition(
   if (!listing.isTruncated) return undefined;
   const token = listing.nextContinuationToken;
   if (token === undefined) throw new CopyError("protocol", "the listing is truncated and has no continuation token");
-  if (token === continuationToken) throw new CopyError("protocol", "the listing repeats its continuation token");
+  if (token === continuationToken) throw new CopyError("source", "the listing repeats its continuation token");
   return { prefix, continuationToken: token, ...(maxKeys === undefined ? {} : { maxKeys }) };
 }
 

@@ -23,7 +23,7 @@ describe("the kind of a refusal", () => {
   const table: readonly [number, string | undefined, Operation, ErrorKind][] = [
     [412, "PreconditionFailed", "get", "changed"],
     [416, "InvalidRange", "get", "changed"],
-    [403, "InvalidObjectState", "get", "rejected"],
+    [403, "InvalidObjectState", "get", "unsupported"],
     [404, "NoSuchKey", "get", "missing"],
     [404, "SymlinkTargetNotExist", "get", "missing"],
     [404, undefined, "head", "missing"],

@@ -61,7 +61,7 @@ describe("listing", () => {
       "a repeated token",
       { prefix: "", continuationToken: "t" },
       page(["a"], "t"),
-      "protocol",
+      "source",
       "the listing repeats its continuation token",
     ],
     ["a missing token", { prefix: "" }, page(["a"], ""), "protocol", "truncated and has no continuation token"],

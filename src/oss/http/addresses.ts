@@ -2,19 +2,24 @@
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 
+/** Finds all addresses of a name. */
+export type LookUp = (host: string) => Promise<readonly { readonly address: string }[]>;
+
 const freshMs = 60_000;
 const shunnedMs = 30_000;
 
 export class Addresses {
   readonly #host: string;
+  readonly #lookUp: LookUp;
   #known: readonly string[] = [];
   #lookedUpAtMs = Number.NEGATIVE_INFINITY;
   #looking: Promise<void> | undefined;
   #turn = 0;
   readonly #failedAtMs = new Map<string, number>();
 
-  constructor(host: string) {
+  constructor(host: string, lookUp: LookUp = (name) => lookup(name, { all: true })) {
     this.#host = host;
+    this.#lookUp = lookUp;
     if (isIP(host) === 0) return;
     this.#known = [host];
     this.#lookedUpAtMs = Number.POSITIVE_INFINITY;
@@ -38,7 +43,7 @@ export class Addresses {
   }
 
   #refresh(): Promise<void> {
-    this.#looking ??= lookup(this.#host, { all: true })
+    this.#looking ??= this.#lookUp(this.#host)
       .then((found) => {
         this.#known = found.map(({ address }) => address);
         this.#lookedUpAtMs = performance.now();

@@ -1,5 +1,5 @@
 /** What every Transport guarantees, against servers that do not behave. */
-import { once } from "node:events";
+import { getEventListeners, once } from "node:events";
 import { createServer, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
@@ -471,6 +471,26 @@ export function describeTransport(name: string, make: Make): void {
       held[1]?.write(ok("third"));
       await third;
       expect(setup.server.heads.length).toBe(2);
+    });
+
+    test("late, after many requests, finds no listeners piled up on its signal", async () => {
+      await using setup = await setUp(raw(ok("x")), { connections: 2 });
+      const { signal } = new AbortController();
+      for (let i = 0; i < 10; i++) {
+        await Promise.all([1, 2, 3].map(() => setup.transport.request(get, new Collector(), signal)));
+        expect(getEventListeners(signal, "abort").length).toBeLessThanOrEqual(1);
+      }
+    });
+
+    test("by disposing of the transport ends the requests that are open", async () => {
+      await using setup = await setUp(raw("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello"), one);
+      const running = [1, 2].map(() =>
+        expectFailure(setup.transport.request(get, new Collector(), never), "interrupted"),
+      );
+      await waitFor(() => setup.server.heads.length === 1);
+      await setup.transport[Symbol.asyncDispose]();
+      await Promise.all(running);
+      await waitFor(() => setup.server.open === 0);
     });
 
     test("beforehand sends nothing", async () => {

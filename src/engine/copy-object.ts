@@ -1,5 +1,4 @@
 import { chooseCheck } from "../checksum/check.ts";
-import { combineCrc64 } from "../checksum/crc64.ts";
 import { CopyError } from "../errors.ts";
 import type {
   ByteRange,
@@ -8,7 +7,6 @@ import type {
   FileId,
   FileTarget,
   ObjectEntry,
-  ObjectHead,
   ObjectSource,
   RangeResult,
   Verification,
@@ -16,6 +14,7 @@ import type {
 import { currentVersion } from "./current-version.ts";
 import type { CopyTask } from "./plan.ts";
 import { planRanges } from "./plan-ranges.ts";
+import { ReceivedRanges } from "./received-ranges.ts";
 import type { Requests } from "./requests.ts";
 import { backoffMs, verdicts } from "./retry.ts";
 
@@ -89,8 +88,8 @@ async function copyRanges(
   const { plane } = parts;
   const file = await plane.openFile(target);
   try {
-    const results = await receiveRanges(entry, file, parts, signal);
-    const verification = await verifyFile(entry, file, results, parts, signal);
+    const received = await receiveRanges(entry, file, parts, signal);
+    const verification = await verifyFile(entry, file, received, plane, signal);
     await plane.settleFile(file);
     return verification;
   } catch (error) {
@@ -105,27 +104,26 @@ async function receiveRanges(
   file: FileId,
   parts: ObjectParts,
   runSignal: AbortSignal,
-): Promise<RangeResult[]> {
-  const ranges = planRanges(entry.sizeBytes, parts.rangeBytes);
-  const results: RangeResult[] = [];
+): Promise<ReceivedRanges> {
+  const received = new ReceivedRanges(entry.key);
   const attempt = new AbortController();
   const stop = (): void => attempt.abort(runSignal.reason);
   runSignal.addEventListener("abort", stop, { once: true });
   if (runSignal.aborted) stop();
-  let next = 0;
+  // Shared by the lanes: whoever is free takes the next range.
+  const ranges = planRanges(entry.sizeBytes, parts.rangeBytes);
   const lane = async (): Promise<void> => {
-    for (let index = next++; index < ranges.length && !attempt.signal.aborted; index = next++) {
-      const range = ranges[index] as ByteRange; // index < length
-      results[index] = await receiveRange(entry, file, range, parts, attempt.signal);
+    for (const range of ranges) {
+      if (attempt.signal.aborted) return;
+      received.add(range, await receiveRange(entry, file, range, parts, attempt.signal));
     }
   };
-  const lanes = Array.from({ length: Math.min(parts.lanes, ranges.length) }, () =>
-    lane().catch((error: unknown) => attempt.abort(error)),
-  );
-  await Promise.all(lanes);
+  const lanes = Math.min(parts.lanes, Math.ceil(entry.sizeBytes / parts.rangeBytes));
+  const running = Array.from({ length: lanes }, () => lane().catch((error: unknown) => attempt.abort(error)));
+  await Promise.all(running);
   runSignal.removeEventListener("abort", stop);
   attempt.signal.throwIfAborted();
-  return results;
+  return received;
 }
 
 function receiveRange(
@@ -146,40 +144,21 @@ function receiveRange(
 }
 
 async function verifyFile(
-  entry: ObjectEntry,
+  { key, sizeBytes }: ObjectEntry,
   file: FileId,
-  results: readonly RangeResult[],
-  { plane, rangeBytes }: ObjectParts,
+  received: ReceivedRanges,
+  plane: DataPlane,
   signal: AbortSignal,
 ): Promise<Verification> {
-  const head = commonHead(entry.key, results);
+  const { crc64, head } = received.whole(sizeBytes);
   const check = chooseCheck(head);
-  switch (check.by) {
-    case "crc64": {
-      const lengths = planRanges(entry.sizeBytes, rangeBytes);
-      const actual = results.reduce((crc, { crc64 }, i) => combineCrc64(crc, crc64, lengths[i]?.length ?? 0), 0n);
-      if (actual === check.expected) return "crc64";
-      throw new CopyError("corrupt", `object ${entry.key}: CRC-64 is ${actual}, the service says ${check.expected}`);
-    }
-    case "md5": {
-      const actual = await plane.fileMd5(file, entry.sizeBytes, signal);
-      if (actual === check.expected) return "md5";
-      if (!check.binding) return "lengthOnly";
-      throw new CopyError("corrupt", `object ${entry.key}: MD5 is ${actual}, the service says ${check.expected}`);
-    }
-    case "length":
-      return "lengthOnly";
-  }
-}
-
-/** The head that all answers share; answers that contradict each other are of different versions. */
-function commonHead(key: string, results: readonly RangeResult[]): ObjectHead {
-  const first = results[0]?.head;
-  if (!first) throw new Error(`object ${key} has no ranges`);
-  for (const { head } of results) {
-    if (head.crc64 !== first.crc64 || head.etag !== first.etag) {
-      throw new CopyError("changed", `object ${key} changed while its ranges were read`);
-    }
-  }
-  return first;
+  if (check.by === "length") return "lengthOnly";
+  const actual = check.by === "crc64" ? crc64 : await plane.fileMd5(file, sizeBytes, signal);
+  if (actual === check.expected) return check.by;
+  if (check.by === "md5" && !check.binding) return "lengthOnly";
+  const name = check.by === "crc64" ? "CRC-64" : "MD5";
+  throw new CopyError(
+    "corrupt",
+    `object ${JSON.stringify(key)}: ${name} is ${actual}, the service says ${check.expected}`,
+  );
 }

@@ -14,7 +14,9 @@ export function createFilter(include: readonly string[], exclude: readonly strin
 
 function matcher(pattern: string): (relative: string) => boolean {
   const anchored = pattern.startsWith("/") ? pattern.slice(1) : pattern;
-  const options = { dot: true, posixSlashes: false, basename: !pattern.includes("/") };
+  if (anchored === "") return () => true; // `/`: the directory itself
+  // With the flag `s` wildcards match line breaks too: keys may have them.
+  const options = { dot: true, posixSlashes: false, basename: !pattern.includes("/"), flags: "s" };
   const matches = picomatch(anchored, options);
   // A directory's marker is selected like the directory; `dir/` and `dir/**` select what is below.
   const below = anchored.endsWith("/") ? picomatch(`${anchored}**`, options) : undefined;

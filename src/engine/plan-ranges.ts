@@ -1,10 +1,8 @@
 import type { ByteRange } from "../types.ts";
 
-/** Splits [0, sizeBytes) into consecutive ranges. An empty object has none. */
-export function planRanges(sizeBytes: number, rangeBytes: number): ByteRange[] {
-  const ranges: ByteRange[] = [];
+/** Splits [0, sizeBytes) into consecutive ranges, one at a time: a huge object has millions. An empty one has none. */
+export function* planRanges(sizeBytes: number, rangeBytes: number): Generator<ByteRange, void, void> {
   for (let start = 0; start < sizeBytes; start += rangeBytes) {
-    ranges.push({ start, length: Math.min(rangeBytes, sizeBytes - start) });
+    yield { start, length: Math.min(rangeBytes, sizeBytes - start) };
   }
-  return ranges;
 }

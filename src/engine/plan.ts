@@ -34,7 +34,7 @@ export function needsProbe(entry: ObjectEntry): boolean {
 
 /** Turns entries in key order into tasks. Keeps only the keys that are prefixes of the current one. */
 export class Planner {
-  readonly #prefixBytes: number;
+  readonly #prefixLength: number;
   readonly #rules: PathRules;
   readonly #sorted: boolean;
   /** File keys of which the current key is an extension; by the sort order only these can be its "parent" files. */
@@ -42,7 +42,7 @@ export class Planner {
 
   /** `prefix` is cut from every key; `sorted` says whether entries come in key order. */
   constructor(prefix: string, rules: PathRules, sorted: boolean) {
-    this.#prefixBytes = prefix.length;
+    this.#prefixLength = prefix.length;
     this.#rules = rules;
     this.#sorted = sorted;
   }
@@ -57,7 +57,7 @@ export class Planner {
   }
 
   #plan(entry: ObjectEntry): Planned {
-    const relative = entry.key.slice(this.#prefixBytes);
+    const relative = entry.key.slice(this.#prefixLength);
     const marker = relative === "" || relative.endsWith("/");
     if (marker && entry.sizeBytes > 0) {
       throw new CopyError(

@@ -1,5 +1,4 @@
 const alignment = 4096;
-const smallestLimitedRange = 16 * 1024;
 /** Under a limit one request asks for at most this much time's worth, so that the wire never runs ahead of the bucket. */
 const limitedRangeMs = 20;
 
@@ -7,5 +6,5 @@ const limitedRangeMs = 20;
 export function rangeBytes(partBytes: number, limitBytesPerSecond: number | undefined): number {
   if (limitBytesPerSecond === undefined) return partBytes;
   const granted = Math.floor((limitBytesPerSecond * limitedRangeMs) / 1000 / alignment) * alignment;
-  return Math.min(partBytes, Math.max(smallestLimitedRange, granted));
+  return Math.min(partBytes, Math.max(alignment, granted));
 }

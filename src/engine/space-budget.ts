@@ -26,7 +26,8 @@ export class SpaceBudget {
     if (!this.#free) return;
     const { freeBytes, freeInodes, blockBytes } = this.#free;
     const blocks = (bytes: number): number => Math.ceil(bytes / blockBytes) * blockBytes;
-    this.#inodes += this.#newDirectories(task) + (existing || task.kind === "directory" ? 0 : 1);
+    const directories = this.#newDirectories(task);
+    if (!existing) this.#inodes += directories + (task.kind === "directory" ? 0 : 1);
     this.#bytes += blocks(task.target.sizeBytes) - (existing ? blocks(existing.sizeBytes) : 0);
     if (this.#bytes > freeBytes) throw doesNotFit("bytes", this.#bytes, freeBytes);
     if (freeInodes !== undefined && this.#inodes > freeInodes) throw doesNotFit("inodes", this.#inodes, freeInodes);

@@ -15,7 +15,7 @@ export interface Verdict {
 
 /** Judges a run by what its objects came to and by what cut it short, if anything did (`thrown`). */
 export function judge(ledger: Ledger, thrown: { readonly error: unknown } | undefined, success: string): Verdict {
-  const error = thrown?.error;
+  const error = firstOf(thrown?.error);
   if (error instanceof Interruption) {
     const exitCode = error.signal === "SIGINT" ? exitCodes.interrupted : exitCodes.terminated;
     return { outcome: "interrupted", exitCode, reason: `${error.message}; ${soFar(ledger)}`, kind: "signal" };
@@ -36,8 +36,13 @@ export function judge(ledger: Ledger, thrown: { readonly error: unknown } | unde
   return { outcome: "complete", exitCode: exitCodes.complete, reason: success, kind: undefined };
 }
 
+/** What failed first: an error while cleaning up after another comes wrapped around that one. */
+function firstOf(error: unknown): unknown {
+  return error instanceof SuppressedError ? firstOf(error.suppressed) : error;
+}
+
 function judgeFailures(ledger: Ledger): Verdict {
-  const count = ledger.counts.failed.objects;
+  const count = ledger.failures.length + ledger.failuresOmitted;
   const [first] = ledger.failures;
   const head = count === 1 ? "1 object failed" : `${count.toLocaleString("en")} objects failed, the first of them`;
   const [kind] = ledger.failureKinds;

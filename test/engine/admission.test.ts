@@ -87,15 +87,16 @@ test("when a large request at the head leaves, the small ones behind it go on at
   using _held = await admission.acquire({}, 5, never);
   const leave = new AbortController();
   const large = admission.acquire({}, 10, leave.signal);
-  const small = admission.acquire({}, 1, never);
   let served = false;
-  small.then(() => {
+  const small = admission.acquire({}, 1, never).then((permit) => {
     served = true;
+    return permit;
   });
   leave.abort(new Error("left"));
   await expect(large).rejects.toThrow("left");
   await turn();
   expect(served).toBe(true);
+  (await small)[Symbol.dispose]();
 });
 
 test("a request that can never fit is a bug", async () => {

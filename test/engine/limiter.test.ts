@@ -42,7 +42,11 @@ test("no second sees more than 5 % over the limit, whatever is asked for and who
       const grants: Grant[] = [];
       const ask = async ({ bytes, leavesAfterMs }: (typeof asked)[number]): Promise<void> => {
         const leave = new AbortController();
-        if (leavesAfterMs !== null) clock.sleep(leavesAfterMs, never).then(() => leave.abort(new Error("left")));
+        const leaving = async (ms: number): Promise<void> => {
+          await clock.sleep(ms, never);
+          leave.abort(new Error("left"));
+        };
+        if (leavesAfterMs !== null) void leaving(leavesAfterMs);
         await limiter.take(bytes, leave.signal);
         grants.push({ atMs: clock.nowMs(), bytes });
       };

@@ -22,6 +22,7 @@ function setUp({ retries = 8, retryForMs = 600_000, bytesPerSecond = 0, most = 4
   const source: ObjectSource = {
     listPage: unused,
     head: unused,
+    probe: unused,
     refresh: async () => {
       refreshes++;
     },

@@ -1,4 +1,5 @@
-import type { ListPosition, ObjectSource } from "../../src/types.ts";
+import { CopyError } from "../../src/errors.ts";
+import type { ListPosition, ObjectEntry, ObjectSource } from "../../src/types.ts";
 import type { MemoryBucket } from "./memory-bucket.ts";
 
 /** The control plane of a memory bucket; pages are short, and may be empty, as the service's may. */
@@ -6,6 +7,7 @@ export class MemorySource implements ObjectSource {
   readonly #bucket: MemoryBucket;
   readonly #pageKeys: () => number;
   refreshes = 0;
+  readsArchive = false;
 
   /** `pageKeys` is asked for the length of each page; 0 makes an empty one that is not the last. */
   constructor(bucket: MemoryBucket, pageKeys: () => number = () => 1000) {
@@ -36,6 +38,19 @@ export class MemorySource implements ObjectSource {
       () => {
         const { type, storageClass } = this.#bucket.stored(key);
         return { ...this.#bucket.head(key), type, storageClass, restored: false };
+      },
+      signal,
+    );
+  }
+
+  /** An archived object can be read when `readsArchive` says so. */
+  probe({ key, storageClass }: ObjectEntry, signal: AbortSignal): Promise<void> {
+    return this.#bucket.request(
+      { operation: "get", key, start: 0 },
+      () => {
+        this.#bucket.stored(key);
+        if (storageClass !== "Archive" || this.readsArchive) return;
+        throw new CopyError("unsupported", `object ${key} is archived`);
       },
       signal,
     );

@@ -31,7 +31,11 @@ export async function callSts(
   signal: AbortSignal,
 ): Promise<StsAnswer> {
   const url = endpointUrl(endpoint);
-  const tls = options.ca === undefined ? {} : { ca: trustedCertificates(options.ca) };
+  // Given, or NODE_TLS_REJECT_UNAUTHORIZED could take the verification away.
+  const tls = {
+    rejectUnauthorized: true,
+    ...(options.ca === undefined ? {} : { ca: trustedCertificates(options.ca) }),
+  };
   const agent = new EnvHttpProxyAgent({
     allowH2: false,
     httpProxy: "",

@@ -2,7 +2,7 @@
 import { getEventListeners, once } from "node:events";
 import { createServer, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { CopyError, type ErrorKind } from "../../src/errors.ts";
 import type { TransportOptions } from "../../src/oss/http/transport-options.ts";
 import type { HttpRequest, ResponseHandler, Transport } from "../../src/types.ts";
@@ -549,7 +549,11 @@ export function describeTransport(name: string, make: Make): void {
       server.close();
     });
 
-    test("are refused when their certificate is unknown or for another name", async () => {
+    test("are refused when their certificate is unknown or for another name, whatever the environment says", async () => {
+      vi.stubEnv("NODE_TLS_REJECT_UNAUTHORIZED", "0");
+      onTestFinished(() => {
+        vi.unstubAllEnvs();
+      });
       await using server = await rawServer(raw(ok("secret")), "https");
       const unknown = await attempt({ scheme: "https", host: "127.0.0.1", port: server.port });
       expect(unknown.message).toContain("TLS: self-signed certificate");

@@ -20,10 +20,10 @@ export class Connector {
   /** The last TLS session, so that the next connection needs no full handshake. */
   #session: Buffer | undefined;
 
-  constructor(options: TransportOptions) {
+  constructor(options: TransportOptions, addresses: Addresses = new Addresses(options.origin.host)) {
     this.#origin = options.origin;
     this.#connectMs = options.timeouts.connectMs;
-    this.#addresses = new Addresses(options.origin.host);
+    this.#addresses = addresses;
     this.#secureContext = options.origin.scheme === "https" ? trust(options.ca) : undefined;
   }
 
@@ -97,7 +97,7 @@ export class Connector {
 /** `promise`, or the failure that a silent name server gives after its own, longer time. */
 async function within<T>(timeoutMs: number, promise: Promise<T>): Promise<T> {
   const { promise: late, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => reject(failureOf("look-up timed out", "EAI_AGAIN")), timeoutMs);
+  const timer = setTimeout(() => reject(failureOf("look-up timed out", "EAI_AGAIN")), timeoutMs).unref();
   try {
     return await Promise.race([promise, late]);
   } finally {

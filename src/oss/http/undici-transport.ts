@@ -94,7 +94,7 @@ export class UndiciTransport implements Transport {
       maxHeaderSize: maxHeadBytes,
     };
     if (!usesProxy(options)) return new Pool(this.#origin, { ...common, connect: this.#connector() });
-    const tls = options.ca === undefined ? {} : { ca: trustedCertificates(options.ca) };
+    const tls = { ...verified, ...(options.ca === undefined ? {} : { ca: trustedCertificates(options.ca) }) };
     return new EnvHttpProxyAgent({
       ...common,
       connectTimeout: options.timeouts.connectMs,
@@ -113,6 +113,7 @@ export class UndiciTransport implements Transport {
     const connect = buildConnector({
       allowH2: false,
       timeout: timeouts.connectMs,
+      ...verified,
       ...(context === undefined ? {} : { secureContext: context }),
     });
     return (options, callback) => {
@@ -136,6 +137,9 @@ export class UndiciTransport implements Transport {
     return typeof socket === "object" && socket !== null && "bytesRead" in socket && Number(socket.bytesRead) > 0;
   }
 }
+
+/** Given, or NODE_TLS_REJECT_UNAUTHORIZED could take the verification away. */
+const verified = { rejectUnauthorized: true };
 
 function usesProxy(options: UndiciTransportOptions): boolean {
   return Boolean(options.proxy?.httpProxy || options.proxy?.httpsProxy);

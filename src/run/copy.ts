@@ -6,6 +6,7 @@ import { rangeBytes } from "../engine/range-size.ts";
 import { SpaceBudget } from "../engine/space-budget.ts";
 import type { DataPlane } from "../types.ts";
 import { chooseDurability, type Durability } from "../volume/durability.ts";
+import { finishDirectories } from "../volume/finish-directories.ts";
 import { freeSpace } from "../volume/space.ts";
 import { type PreparedTarget, prepareTarget } from "../volume/target.ts";
 import { type Connection, connect } from "./connect.ts";
@@ -37,8 +38,20 @@ export async function runCopy(config: Config, host: RunHost, state: RunState): P
     begin: async () => {},
   });
   state.phase = "syncing";
+  if (!config.dryRun) await finishRoot(config, host, target, durability);
   await sync();
   state.watch(undefined);
+}
+
+/** Directories get their attributes as they are made; a root that was there before only when that is asked for. */
+async function finishRoot(
+  { target: wanted }: Config,
+  host: RunHost,
+  { root }: PreparedTarget,
+  { method }: Durability,
+): Promise<void> {
+  const options = { root, attributes: wanted, chownRoot: wanted.chownRoot, resumed: false, fsync: method === "fsync" };
+  await finishDirectories(options, host.signal);
 }
 
 export interface CopySetup {

@@ -1,0 +1,54 @@
+import { execFile } from "node:child_process";
+import { mkdir, open, rm } from "node:fs/promises";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+
+/** A filesystem of the test's own, unmounted on disposal. */
+export interface Mount extends AsyncDisposable {
+  readonly path: string;
+}
+
+/** A fresh ext4 on a sparse file in `directory`, with its `lost+found`; undefined where mounting is not permitted. */
+export async function mountExt4(
+  directory: string,
+  sizeBytes: number,
+  ...mkfsArgs: readonly string[]
+): Promise<Mount | undefined> {
+  const image = `${directory}/ext4.img`;
+  {
+    await using file = await open(image, "w");
+    await file.truncate(sizeBytes);
+  }
+  await run("mkfs.ext4", ["-q", "-F", "-E", "lazy_itable_init=0", ...mkfsArgs, image]);
+  return mounted(`${directory}/ext4`, ["-o", "loop", image], image);
+}
+
+/** A fresh tmpfs with these mount options, such as `size=1m,nr_inodes=20`; undefined where mounting is not permitted. */
+export async function mountTmpfs(directory: string, options: string): Promise<Mount | undefined> {
+  return mounted(`${directory}/tmpfs`, ["-t", "tmpfs", "-o", options, "tmpfs"]);
+}
+
+export async function remountReadOnly({ path }: Mount): Promise<void> {
+  await run("mount", ["-o", "remount,ro", path]);
+}
+
+async function mounted(path: string, args: readonly string[], image?: string): Promise<Mount | undefined> {
+  await mkdir(path, { recursive: true });
+  try {
+    await run("mount", [...args, path]);
+  } catch {
+    return undefined;
+  }
+  return {
+    path,
+    async [Symbol.asyncDispose]() {
+      // A process that was just killed may hold the mount for a moment.
+      await run("umount", [path]).catch(() => run("umount", ["--lazy", path]));
+      if (image !== undefined) await rm(image, { force: true });
+    },
+  };
+}
+
+/** What a skipped test says. */
+export const notMounted = "needs the right to mount a filesystem";

@@ -12,7 +12,7 @@ import type { RunState } from "../run/state.ts";
 import { run } from "../run.ts";
 import type { CopyReport, Logger } from "../types.ts";
 import { hold, holdMs } from "./hold.ts";
-import { readLines } from "./input.ts";
+import { readLines, readText } from "./input.ts";
 import type { Signals } from "./signals.ts";
 
 export interface Surroundings {
@@ -49,6 +49,7 @@ export async function execute(config: Config, around: Surroundings): Promise<num
     logger,
     clock: systemClock,
     isProcess1,
+    readText,
     readLines,
     resources,
     onStart: async (state) => {

@@ -19,6 +19,9 @@ export interface SourceConfig {
   /** A file of keys below the directory, one a line; `-` is standard input. */
   readonly filesFrom: string | undefined;
   readonly allowEmpty: boolean;
+  /** PEM certificates trusted besides the usual ones. */
+  readonly caFile: string | undefined;
+  readonly transport: "socket" | "undici";
 }
 
 export interface CredentialsConfig {
@@ -59,6 +62,7 @@ export interface EffortConfig {
   readonly concurrency: number;
   readonly partBytes: number;
   readonly memoryBytes: number;
+  readonly threads: number;
   readonly connectTimeoutMs: number;
   readonly stallTimeoutMs: number;
   readonly minBytesPerSecond: number;

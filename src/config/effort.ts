@@ -12,7 +12,13 @@ export interface Surroundings {
   readonly verb: Verb;
   readonly cgroup: CgroupLimits;
   readonly isTerminal: boolean;
+  readonly scheme: "http" | "https";
 }
+
+/** Least buffers of one data thread. */
+const threadBytes = 4 * mib;
+/** Encryption is what threads are for; plain HTTP keeps one busy with little more than system calls. */
+const mostDefaultThreads = 4;
 
 /** How much to do at once and when to give up; defaults follow the cgroup's limits. */
 export function effortConfig(settings: Settings, around: Surroundings, remarks: Remarks): EffortConfig {
@@ -25,6 +31,7 @@ export function effortConfig(settings: Settings, around: Surroundings, remarks: 
     concurrency: settings.get("concurrency") ?? clamp(Math.round(64 * around.cgroup.cpus), 32, 256),
     partBytes,
     memoryBytes,
+    threads: threadCount(settings, around, memoryBytes),
     connectTimeoutMs: settings.get("connect-timeout"),
     stallTimeoutMs: settings.get("stall-timeout"),
     minBytesPerSecond: settings.get("min-speed"),
@@ -33,6 +40,11 @@ export function effortConfig(settings: Settings, around: Surroundings, remarks: 
     maxFailures: maxFailures === Number.POSITIVE_INFINITY ? undefined : maxFailures,
     ...failHold(settings, around),
   };
+}
+
+function threadCount(settings: Settings, { cgroup, scheme }: Surroundings, memoryBytes: number): number {
+  const wanted = scheme === "http" ? 1 : clamp(Math.floor(cgroup.cpus), 1, mostDefaultThreads);
+  return clamp(settings.get("threads") ?? wanted, 1, Math.floor(memoryBytes / threadBytes));
 }
 
 /** Only the default grows: who names a duration gets that one. */

@@ -94,9 +94,16 @@ export const effort = {
   memory: {
     group: "Limits and effort",
     verbs: writing,
-    kind: size({ min: mib, max: 2 * gib }),
+    kind: size({ min: 4 * mib, max: 2 * gib }),
     help: "Bytes of buffers.",
     defaultNote: "a sixth of the cgroup's memory limit, from 16MiB to 64MiB",
+  },
+  threads: {
+    group: "Limits and effort",
+    verbs: writing,
+    kind: integer({ min: 1, max: 64 }),
+    help: "Threads that receive, checksum and write.",
+    defaultNote: "one for HTTP; for HTTPS one per CPU of the quota, at most 4",
   },
   "connect-timeout": {
     group: "Limits and effort",

@@ -1,5 +1,5 @@
 import { choice, flag, lines, text } from "./kinds.ts";
-import { every, type Option, populate } from "./option.ts";
+import { every, type Option, populate, writing } from "./option.ts";
 import {
   bucketName,
   endpointAddress,
@@ -79,6 +79,19 @@ export const source = {
     verbs: every,
     kind: text("FILE|-"),
     help: "Take the keys listed here, one a line, below the directory, instead of listing the bucket.",
+  },
+  "ca-file": {
+    group: "Source",
+    verbs: every,
+    kind: text("FILE"),
+    help: "PEM certificates that are trusted besides the usual ones.",
+  },
+  transport: {
+    group: "Source",
+    verbs: writing,
+    kind: choice("socket", "undici"),
+    default: "socket",
+    help: "Client for object data; through a proxy it is always undici.",
   },
   "allow-empty": {
     group: "Source",

@@ -137,13 +137,14 @@ interface Parts {
 
 function build({ settings, spec, verb, input, remarks }: Parts): Config {
   const { problems, warnings } = remarks;
+  const source = sourceConfig(settings, problems);
   const config = {
     verb,
     dryRun: settings.get("dry-run"),
-    source: sourceConfig(settings, problems),
+    source,
     credentials: credentialsConfig({ settings, spec, env: input.env, problems }),
     target: targetConfig(settings, input.workingDirectory, problems),
-    effort: effortConfig(settings, { ...input, verb }, remarks),
+    effort: effortConfig(settings, { ...input, verb, scheme: source.endpoint.scheme }, remarks),
     output: outputConfig(settings),
   };
   if (config.output.ownerUid !== undefined && config.output.metricsListen === undefined) {

@@ -21,6 +21,8 @@ export function sourceConfig(settings: Settings, problems: string[]): SourceConf
     exclude: settings.get("exclude") ?? [],
     filesFrom: settings.get("files-from"),
     allowEmpty: settings.get("allow-empty"),
+    caFile: settings.get("ca-file"),
+    transport: settings.get("transport"),
   };
 }
 

@@ -1,8 +1,10 @@
+import { createSecureContext } from "node:tls";
 import type { Config, EffortConfig } from "../config/config.ts";
 import type { PlaneSetup, TransportSetup } from "../data/build-plane.ts";
 import { Admission } from "../engine/admission.ts";
 import { Limiter } from "../engine/limiter.ts";
 import { Requests } from "../engine/requests.ts";
+import { ConfigError } from "../errors.ts";
 import { bucketAddress } from "../oss/endpoint.ts";
 import { type ProxyOptions, UndiciTransport } from "../oss/http/undici-transport.ts";
 import { RequestBuilder } from "../oss/request.ts";
@@ -30,10 +32,15 @@ const controlConnections = 16;
 /** Gets credentials and sets up the control plane; connects to nothing else yet. Throws CopyError. */
 export async function connect(config: Config, host: RunHost, state: RunState): Promise<Connection> {
   const { source: from, effort } = config;
+  const proxy = proxyOf(host.env);
+  const ca = from.caFile === undefined ? undefined : await readCertificates(from.caFile, host);
   const session = await Session.start(
     config.credentials,
     host.env,
-    { onWarning: (message) => host.logger.warn("credentials", { error: message }) },
+    {
+      onWarning: (message) => host.logger.warn("credentials", { error: message }),
+      sts: { ca, httpsProxy: proxy.httpsProxy, noProxy: proxy.noProxy },
+    },
     host.signal,
   );
   const address = bucketAddress(from);
@@ -43,13 +50,13 @@ export async function connect(config: Config, host: RunHost, state: RunState): P
     signature:
       from.signature === "v4" && from.region !== undefined ? { version: "v4", region: from.region } : { version: "v1" },
   };
-  const proxy = proxyOf(host.env);
   const transport = {
     origin: address.origin,
     hostHeader: address.host,
     connections: effort.concurrency,
     timeouts: timeoutsOf(effort),
     proxy,
+    ca,
   };
   const control = new UndiciTransport({ ...transport, connections: controlConnections });
   const builder = new RequestBuilder({ ...requestSetup, state: session.signing, nowMs: () => Date.now() });
@@ -74,7 +81,7 @@ export async function connect(config: Config, host: RunHost, state: RunState): P
     limiter,
     clock,
     session,
-    dataTransport: { kind: usesProxy(address.origin, proxy) ? "undici" : "socket", options: transport },
+    dataTransport: { kind: usesProxy(address.origin, proxy) ? "undici" : from.transport, options: transport },
     requestSetup,
     async [Symbol.asyncDispose](): Promise<void> {
       await control[Symbol.asyncDispose]();
@@ -104,4 +111,14 @@ function proxyOf(env: RunHost["env"]): ProxyOptions {
 /** The socket transport knows no proxies; `no_proxy` may still exempt the host, which undici then finds out. */
 function usesProxy({ scheme }: { readonly scheme: "http" | "https" }, proxy: ProxyOptions): boolean {
   return Boolean(scheme === "https" ? proxy.httpsProxy : proxy.httpProxy);
+}
+
+async function readCertificates(path: string, host: RunHost): Promise<string> {
+  try {
+    const text = await host.readText(path);
+    createSecureContext({ ca: text });
+    return text;
+  } catch (error) {
+    throw new ConfigError([`--ca-file: cannot use ${path}: ${error instanceof Error ? error.message : String(error)}`]);
+  }
 }

@@ -10,6 +10,7 @@ export interface RunHost {
   readonly logger: Logger;
   readonly clock: Clock;
   readonly isProcess1: boolean;
+  readonly readText: (path: string) => Promise<string>;
   /** Text of a file, or of standard input for `-`, line by line. */
   readonly readLines: (source: string) => AsyncIterable<string>;
   readonly resources: () => { readonly cpuSeconds: number; readonly peakRssBytes: number };

@@ -15,7 +15,7 @@ export interface PlaneOptions {
 export function openPlane({ verb, target, effort }: Config, connection: Connection, options: PlaneOptions): DataPlane {
   const { root, abilities, fsyncFiles } = options;
   return new ThreadedPlane({
-    threads: 1,
+    threads: effort.threads,
     signing: connection.session.signing,
     onSigningChange: (listener) => connection.session.onChange(listener),
     setup: {

@@ -10,6 +10,7 @@ describe("defaults of effort", () => {
       concurrency: 128,
       partBytes: 8 * mib,
       memoryBytes: 64 * mib,
+      threads: 2,
       connectTimeoutMs: 10_000,
       stallTimeoutMs: 30_000,
       minBytesPerSecond: 1024,
@@ -60,7 +61,7 @@ describe("defaults of effort", () => {
 
 describe("memory", () => {
   it("bounds the default part", async () => {
-    expect((await configOf([...populate, "--memory=2MiB"])).effort.partBytes).toBe(2 * mib);
+    expect((await configOf([...populate, "--memory=5MiB"])).effort.partBytes).toBe(5 * mib);
   });
 
   it("may not be less than a part that is asked for", async () => {

@@ -17,7 +17,7 @@ function rows(text: string): readonly string[] {
   });
 }
 
-const source = (from: "populate" | "others") => [
+const source = (from: "populate" | "copy" | "verify") => [
   "--spec FILE|-|TEXT",
   ...(from === "populate" ? ["--bucket BUCKET", "--path PATH = the whole bucket"] : []),
   "--region REGION = read from the endpoint",
@@ -28,6 +28,8 @@ const source = (from: "populate" | "others") => [
   "--include GLOB = everything",
   "--exclude GLOB = nothing",
   "--files-from FILE|-",
+  "--ca-file FILE",
+  ...(from !== "verify" ? ["--transport socket|undici = socket"] : []),
   "--allow-empty",
   "--role-arn ARN = spec, then ALIBABA_CLOUD_ROLE_ARN",
   "--oidc-provider-arn ARN = spec, then ALIBABA_CLOUD_OIDC_PROVIDER_ARN",
@@ -40,6 +42,7 @@ const concurrency = "--concurrency N = 64 per CPU of the cgroup's quota, from 32
 const sizes = [
   "--part-size SIZE = 8MiB, or --memory if less",
   "--memory SIZE = a sixth of the cgroup's memory limit, from 16MiB to 64MiB",
+  "--threads N = one for HTTP; for HTTPS one per CPU of the quota, at most 4",
 ];
 const timeouts = ["--connect-timeout DURATION = 10s", "--stall-timeout DURATION = 30s"];
 const retries = ["--retries N = 8", "--retry-for DURATION = 10m"];
@@ -78,7 +81,7 @@ describe("--help", () => {
 
   it("of copy shows its options with units and defaults", async () => {
     expect(rows(await help("copy", "-h"))).toEqual([
-      ...source("others"),
+      ...source("copy"),
       ...made,
       "--chown-root",
       "--no-mtime",
@@ -100,7 +103,7 @@ describe("--help", () => {
 
   it("of verify shows its options with units and defaults", async () => {
     expect(rows(await help("--help", "verify"))).toEqual([
-      ...source("others"),
+      ...source("verify"),
       "--unsupported fail|skip = fail",
       concurrency,
       ...timeouts,

@@ -71,7 +71,7 @@ describe("the table of options", () => {
     expect(optionsOf("copy")).not.toContain("target");
   });
 
-  it.each(["no-resume", "resume-within", "threads", "shard-index", "metrics-push", "transport", "ca-file", "quit-url"])(
+  it.each(["no-resume", "resume-within", "shard-index", "metrics-push", "quit-url"])(
     "does not know --%s",
     async (name) => {
       expect(await problemsOf([...populate, `--${name}`])).toContainEqual(

@@ -102,9 +102,18 @@ export const runSamples = {
     pick: (config) => config.effort.memoryBytes,
     right: [
       ["1GB", 1_000_000_000],
-      ["1.5Mi", 1_572_864],
+      ["10.5Mi", 11_010_048],
     ],
-    wrong: ["1KiB", "3GiB", "1.1111111MiB", "lots"],
+    wrong: ["1KiB", "3GiB", "10.1111111MiB", "lots"],
+  },
+  threads: {
+    argv: populate,
+    pick: (config) => config.effort.threads,
+    right: [
+      ["2", 2],
+      ["16", 16],
+    ],
+    wrong: ["0", "65", "1.5", "all"],
   },
   "connect-timeout": {
     argv: populate,

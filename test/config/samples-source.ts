@@ -98,6 +98,24 @@ export const sourceSamples = {
     ],
     wrong: ["a\0"],
   },
+  "ca-file": {
+    argv: populate,
+    pick: (config) => config.source.caFile,
+    right: [
+      ["/ca.pem", "/ca.pem"],
+      ["other.pem", "other.pem"],
+    ],
+    wrong: ["a\0"],
+  },
+  transport: {
+    argv: populate,
+    pick: (config) => config.source.transport,
+    right: [
+      ["socket", "socket"],
+      ["undici", "undici"],
+    ],
+    wrong: ["curl", ""],
+  },
   "allow-empty": flags((config) => config.source.allowEmpty),
   "role-arn": {
     argv: [...populate, "--oidc-provider-arn", provider("p")],

@@ -1,4 +1,5 @@
 import type { Stats } from "node:fs";
+import { lstat } from "node:fs/promises";
 import { type Attributes, directoryLacks, keepsUsOut, wantedDirectoryMode } from "./attributes.ts";
 import { volumeError } from "./errors.ts";
 import { readIdentity } from "./identity.ts";
@@ -46,14 +47,24 @@ async function finishBelow(parent: OpenDirectory, pass: Pass): Promise<void> {
   for await (const entry of entriesOf(parent)) {
     signal.throwIfAborted();
     if (!entry.isDirectory() || pass.skip.has(entry.name)) continue;
+    // Where attributes were deferred, a directory that has them was finished by an earlier run, children first; it may
+    // not even let us look inside.
+    if (deferred && (await isFinished(parent, entry.name, options.attributes))) continue;
     await using directory = await openChild(parent, entry.name);
     const stats = await directory.handle.stat();
     const lacks = directoryLacks(stats, options.attributes);
-    // Where attributes were deferred, a directory that has them was finished by an earlier run, children first.
-    if (deferred && !lacks.mode && !lacks.owner) continue;
     await finishBelow(directory, { ...pass, skip: nothing });
     const ours = options.madeSinceMs === undefined || stats.birthtimeMs >= options.madeSinceMs;
     if (ours && (lacks.mode || lacks.owner)) await finish(directory, options, stats);
+  }
+}
+
+async function isFinished(parent: OpenDirectory, name: string, attributes: Attributes): Promise<boolean> {
+  try {
+    const lacks = directoryLacks(await lstat(parent.child(name)), attributes);
+    return !lacks.mode && !lacks.owner;
+  } catch (error) {
+    throw volumeError(error, "look at", `${parent.path}/${name}`);
   }
 }
 

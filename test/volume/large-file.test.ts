@@ -58,6 +58,8 @@ describe.each([
     if (!directIo) expect(file.direct).toBe(false);
     await fill(file, sizeBytes);
     expect(await file.md5(sizeBytes, signal)).toBe(md5(content.subarray(0, sizeBytes)));
+    // A direct write of the tail reaches to the end of its block; what is there must not be other objects' bytes.
+    expect((await readFile(`${place.path}/a/f`)).subarray(sizeBytes).every((byte) => byte === 0)).toBe(true);
     await file.settle();
     expect(await readFile(`${place.path}/a/f`)).toEqual(content.subarray(0, sizeBytes));
     expect(await stat(`${place.path}/a/f`)).toMatchObject({ mode: 0o100604, mtimeMs: modifiedMs, size: sizeBytes });

@@ -173,11 +173,11 @@ describe("the last pass over directories", () => {
   it.skipIf(!isRoot)("gives modes that would have kept us out, and a second run finds them done", async () => {
     await using place = await temporaryDirectory();
     await chmod(place.path, 0o777);
-    const options = { root: place.path, placement: "direct", fileMode: 0o444, dirMode: 0o555, mtime: true };
+    const options = { root: place.path, placement: "direct", fileMode: 0o444, dirMode: 0o111, mtime: true };
     const job = { do: "write", options: { ...options, fsyncFiles: false, directIo: true }, finish: true };
     const nobody = { uid: 4242, gid: 4242 };
     expect(await inChild({ ...job, paths: ["a/b/f", "a/g", "c/h"] }, nobody)).toEqual({ result: null });
-    for (const path of ["a", "a/b", "c"]) expect((await stat(`${place.path}/${path}`)).mode & 0o777).toBe(0o555);
+    for (const path of ["a", "a/b", "c"]) expect((await stat(`${place.path}/${path}`)).mode & 0o777).toBe(0o111);
     expect((await stat(`${place.path}/a/b/f`)).mode & 0o777).toBe(0o444);
     expect(await inChild({ ...job, paths: [] }, nobody)).toEqual({ result: null });
   });

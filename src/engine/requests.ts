@@ -73,7 +73,11 @@ export class Requests {
     const verdict = verdicts[error.kind];
     if (verdict === "refresh" && failures.refreshes++ < mostRefreshes) {
       logger.info("credentials refused, asking anew", { key: what, error: error.message });
-      await source.refresh(error, signal);
+      await source.refresh(error, signal).catch((failure: unknown) => {
+        // What was refused, such as our clock, says more than that there is nothing newer.
+        if (!(failure instanceof CopyError)) throw failure;
+        throw new CopyError(failure.kind, `${error.message}; ${failure.message}`, { cause: failure });
+      });
       return;
     }
     if (verdict !== "retry") throw error;

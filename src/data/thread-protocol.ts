@@ -30,7 +30,9 @@ export type RemoteArguments<M extends RemoteMethod> = M extends Signalled
     ? Rest
     : never
   : Parameters<LocalPlane[M]>;
-export type RemoteResult<M extends RemoteMethod> = Awaited<ReturnType<LocalPlane[M]>>;
+export type RemoteResult<M extends RemoteMethod> = M extends "publish"
+  ? readonly (PlainError | undefined)[]
+  : Awaited<ReturnType<LocalPlane[M]>>;
 
 export interface Call {
   readonly id: number;

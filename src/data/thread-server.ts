@@ -59,7 +59,8 @@ export class ThreadServer {
     try {
       // The handle on the other side pairs methods and arguments by their types.
       const run = this.#plane[method] as (...args: unknown[]) => Promise<unknown>;
-      return { id, value: await run.apply(this.#plane, [...args, abort.signal]) };
+      const value = await run.apply(this.#plane, [...args, abort.signal]);
+      return { id, value: Array.isArray(value) ? value.map(plainItem) : value };
     } catch (error) {
       return { id, error: flattenError(error) };
     } finally {
@@ -81,4 +82,9 @@ export class ThreadServer {
     this.#send();
     this.#port.close();
   }
+}
+
+/** Errors among results lose their class on the way, like those that are thrown. */
+function plainItem(item: unknown): unknown {
+  return item instanceof Error ? flattenError(item) : item;
 }

@@ -14,6 +14,7 @@ import type {
 import type { PlaneSetup } from "./build-plane.ts";
 import { DataThread } from "./data-thread.ts";
 import { largestWholeBytes, leaseBytes } from "./slabs.ts";
+import { restoreError } from "./thread-protocol.ts";
 
 export interface ThreadedPlaneOptions {
   readonly setup: PlaneSetup;
@@ -108,8 +109,9 @@ export class ThreadedPlane implements DataPlane {
     return this.#idlest().call("inspect", [paths]);
   }
 
-  publish(targets: readonly FileTarget[]): Promise<readonly (undefined | Error)[]> {
-    return this.#idlest().call("publish", [targets]);
+  async publish(targets: readonly FileTarget[]): Promise<readonly (undefined | Error)[]> {
+    const results = await this.#idlest().call("publish", [targets]);
+    return results.map((error) => error && restoreError(error));
   }
 
   async syncDirectories(): Promise<void> {

@@ -1,0 +1,148 @@
+import { mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { combineCrc64 } from "../../src/checksum/crc64.ts";
+import type { PlaneSetup } from "../../src/data/build-plane.ts";
+import { DataThread } from "../../src/data/data-thread.ts";
+import { ThreadedPlane } from "../../src/data/threaded-plane.ts";
+import { CopyError } from "../../src/errors.ts";
+import type { FileTarget } from "../../src/types.ts";
+import { resolvePath } from "../../src/volume/path.ts";
+import { DEFAULT_CREDENTIAL, Emulator } from "../emulator/server.ts";
+
+const mib = 2 ** 20;
+const signal = new AbortController().signal;
+let emulator: Emulator;
+let folder: string;
+
+beforeAll(async () => {
+  emulator = await Emulator.start({});
+  emulator.generate({ bucket: "b", prefix: "small/", count: 50, sizeBytes: 5000 });
+  emulator.generate({ bucket: "b", prefix: "large/", count: 1, sizeBytes: 9 * mib + 123 });
+  folder = await mkdtemp(join(tmpdir(), "oss-populator-plane-"));
+});
+
+afterAll(async () => {
+  await emulator[Symbol.asyncDispose]();
+  await rm(folder, { recursive: true, force: true });
+});
+
+function setupOf(root: string, placement: "direct" | "staged" = "direct"): PlaneSetup {
+  const origin = { scheme: "http", host: "127.0.0.1", port: emulator.port } as const;
+  const timeouts = { connectMs: 5_000, stallMs: 5_000, minBytesPerSecond: 0 };
+  const attributes = { fileMode: 0o644, dirMode: 0o755, uid: undefined, gid: undefined };
+  return {
+    transport: { kind: "socket", options: { origin, connections: 8, timeouts } },
+    requests: {
+      bucket: "b",
+      signature: { version: "v4", region: emulator.region },
+      address: { origin, host: `127.0.0.1:${emulator.port}`, pathPrefix: "/b" },
+    },
+    memoryBytes: 16 * mib,
+    writer: { ...attributes, root, placement, mtime: true, fsyncFiles: false, directIo: true },
+  };
+}
+
+async function openPlane(threads: number, placement?: "direct" | "staged") {
+  const root = await mkdtemp(join(folder, "target-"));
+  const signing = { credentials: DEFAULT_CREDENTIAL, clockOffsetMs: 0 };
+  const setup = setupOf(root, placement);
+  const plane = new ThreadedPlane({ setup, threads, signing, onSigningChange: () => () => {} });
+  return { root, plane };
+}
+
+function objectsOf(prefix: string): { key: string; etag: string; target: FileTarget }[] {
+  return [...emulator.bucket("b").keys(prefix)].map((key, i) => {
+    const stored = emulator.bucket("b").get(key);
+    if (!stored) throw new Error(`no ${key}`);
+    const target = {
+      path: resolvePath(key),
+      sizeBytes: stored.sizeBytes,
+      modifiedMs: 1_700_000_000_000,
+      version: `v${i}`,
+    };
+    return { key, etag: `"${stored.etag.replaceAll('"', "")}"`, target };
+  });
+}
+
+function bytesOf(key: string): Buffer {
+  const content = emulator.readObject("b", key);
+  if (!content) throw new Error(`no ${key}`);
+  return Buffer.concat([...content.slices(0, content.sizeBytes)]);
+}
+
+describe("a data plane of threads", () => {
+  it("copies small objects whole, in every thread", async () => {
+    const { root, plane } = await openPlane(2);
+    await using _ = plane;
+    const objects = objectsOf("small/");
+    const results = await Promise.all(objects.map((object) => plane.copyWhole(object, signal)));
+    expect(results.every(({ verification }) => verification === "crc64")).toBe(true);
+    for (const { key, target } of objects) {
+      expect(await readFile(join(root, target.path))).toEqual(bytesOf(key));
+    }
+    expect(plane.stats()).toMatchObject({ receivedBytes: 250_000, writtenBytes: 250_000, bufferBytes: 0 });
+  });
+
+  it("writes one large file from several threads", async () => {
+    const { root, plane } = await openPlane(3);
+    await using _ = plane;
+    const [object] = objectsOf("large/");
+    if (!object) throw new Error("no large object");
+    const { key, etag, target } = object;
+    const file = await plane.openFile(target);
+    const starts = Array.from({ length: Math.ceil(target.sizeBytes / mib) }, (_, i) => i * mib);
+    const results = await Promise.all(
+      starts.map((start) => {
+        const range = { start, length: Math.min(mib, target.sizeBytes - start) };
+        return plane.copyRange({ key, etag, objectBytes: target.sizeBytes, file, range }, signal);
+      }),
+    );
+    await plane.settleFile(file);
+    const lengths = starts.map((start) => Math.min(mib, target.sizeBytes - start));
+    const crc = results.reduce((whole, { crc64 }, i) => combineCrc64(whole, crc64, lengths[i] ?? 0), 0n);
+    expect(crc).toBe(results[0]?.head.crc64);
+    const expected = bytesOf(key);
+    expect((await readFile(join(root, target.path))).equals(expected)).toBe(true);
+  });
+
+  it("gives errors back with their kinds, and the signal's reason after an abort", async () => {
+    const { plane } = await openPlane(1);
+    await using _ = plane;
+    const [object] = objectsOf("small/");
+    if (!object) throw new Error("no object");
+    const changed = plane.copyWhole({ ...object, etag: '"other"' }, signal);
+    await expect(changed).rejects.toSatisfy((error) => error instanceof CopyError && error.kind === "changed");
+    emulator.addFaults({ kind: "stall", operation: "get", times: 1 });
+    const abort = new AbortController();
+    const reason = new Error("enough");
+    const stalled = plane.copyWhole(object, abort.signal);
+    setTimeout(() => abort.abort(reason), 100);
+    await expect(stalled).rejects.toBe(reason);
+    await expect(plane.copyWhole(object, abort.signal)).rejects.toBe(reason);
+    emulator.clearFaults();
+  });
+
+  it("tells for each staged file how its publication went", async () => {
+    const { root, plane } = await openPlane(2, "staged");
+    await using _ = plane;
+    const [one, two] = objectsOf("small/");
+    if (!one || !two) throw new Error("too few objects");
+    await plane.copyWhole(one, signal);
+    await mkdir(join(root, two.target.path));
+    await plane.copyWhole(two, signal);
+    const [first, second] = await plane.publish([one.target, two.target]);
+    expect(first).toBeUndefined();
+    expect(second).toBeInstanceOf(CopyError);
+    expect(await readdir(join(root, "small"))).toContain(one.target.path.split("/").at(-1));
+  });
+
+  it("rejects every call with the error of a thread that died", async () => {
+    const root = await mkdtemp(join(folder, "target-"));
+    const broken = { ...setupOf(root), writer: { ...setupOf(root).writer, root: join(root, "nothing") } };
+    await using thread = new DataThread(broken, { credentials: undefined, clockOffsetMs: 0 });
+    await expect(thread.call("makeDirectory", [resolvePath("a")])).rejects.toThrow(/nothing/);
+    await expect(thread.call("makeDirectory", [resolvePath("b")])).rejects.toThrow(/nothing/);
+  });
+});

@@ -12,6 +12,7 @@ import type {
   Verification,
 } from "../types.ts";
 import { currentVersion } from "./current-version.ts";
+import { LinkedAbort } from "./linked-abort.ts";
 import type { CopyTask } from "./plan.ts";
 import { planRanges } from "./plan-ranges.ts";
 import { ReceivedRanges } from "./received-ranges.ts";
@@ -106,10 +107,7 @@ async function receiveRanges(
   runSignal: AbortSignal,
 ): Promise<ReceivedRanges> {
   const received = new ReceivedRanges(entry.key);
-  const attempt = new AbortController();
-  const stop = (): void => attempt.abort(runSignal.reason);
-  runSignal.addEventListener("abort", stop, { once: true });
-  if (runSignal.aborted) stop();
+  using attempt = new LinkedAbort(runSignal);
   // Shared by the lanes: whoever is free takes the next range.
   const ranges = planRanges(entry.sizeBytes, parts.rangeBytes);
   const lane = async (): Promise<void> => {
@@ -121,7 +119,6 @@ async function receiveRanges(
   const lanes = Math.min(parts.lanes, Math.ceil(entry.sizeBytes / parts.rangeBytes));
   const running = Array.from({ length: lanes }, () => lane().catch((error: unknown) => attempt.abort(error)));
   await Promise.all(running);
-  runSignal.removeEventListener("abort", stop);
   attempt.signal.throwIfAborted();
   return received;
 }

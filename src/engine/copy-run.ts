@@ -1,10 +1,12 @@
 import type { CopyError } from "../errors.ts";
-import type { Clock, DataPlane, ListPage, Logger, ObjectEntry, ObjectSource } from "../types.ts";
+import type { Clock, DataPlane, Logger, ObjectEntry, ObjectSource } from "../types.ts";
 import type { Admission } from "./admission.ts";
 import { type CopiedObject, copyObject } from "./copy-object.ts";
 import { type CopyDecision, Feeder } from "./feeder.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Limiter } from "./limiter.ts";
+import { LinkedAbort } from "./linked-abort.ts";
+import type { Pages } from "./listing.ts";
 import type { CopyTask, PathRules } from "./plan.ts";
 import type { Publisher } from "./publisher.ts";
 import { BoundedQueue } from "./queue.ts";
@@ -55,16 +57,13 @@ const largeAtOnce = 8;
  * what cut it short (CopyError, TooManyFailures, the signal's reason, or a bug). Nothing is under way on return.
  */
 export async function copyAll(
-  pages: AsyncGenerator<ListPage>,
+  pages: Pages,
   prefix: string,
   parts: CopyParts,
   options: CopyOptions,
   signal: AbortSignal,
 ): Promise<{ readonly sourceDigest: string }> {
-  const stop = new AbortController();
-  const interrupt = (): void => stop.abort(signal.reason);
-  signal.addEventListener("abort", interrupt, { once: true });
-  if (signal.aborted) interrupt();
+  using stop = new LinkedAbort(signal);
   const queue = new BoundedQueue<CopyTask>(lookahead);
   const feeder = new Feeder(prefix, queue, parts, options);
   const feeding = feeder.run(pages, stop.signal).catch((error: unknown) => {
@@ -84,7 +83,6 @@ export async function copyAll(
     stop.abort(new Error("the run has ended"));
     queue.close();
     await feeding;
-    signal.removeEventListener("abort", interrupt);
   }
 }
 
@@ -93,7 +91,7 @@ async function copyQueued(
   feeder: Feeder,
   parts: CopyParts,
   options: CopyOptions,
-  stop: AbortController,
+  stop: LinkedAbort,
 ): Promise<void> {
   const { plane } = parts;
   if (!plane) throw new Error("there is no data plane to copy with");
@@ -123,12 +121,12 @@ type WorkerParts = CopyParts & { readonly plane: DataPlane };
 class Workers {
   readonly #parts: WorkerParts;
   readonly #options: CopyOptions;
-  readonly #stop: AbortController;
+  readonly #stop: LinkedAbort;
   readonly #objectParts;
   #large = 0;
   readonly #largeWaiting: (() => void)[] = [];
 
-  constructor(parts: WorkerParts, options: CopyOptions, stop: AbortController) {
+  constructor(parts: WorkerParts, options: CopyOptions, stop: LinkedAbort) {
     this.#parts = parts;
     this.#options = options;
     this.#stop = stop;

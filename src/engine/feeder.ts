@@ -1,7 +1,8 @@
 import type { CopyError } from "../errors.ts";
-import type { ExistingFile, ListPage, ObjectEntry } from "../types.ts";
+import type { ExistingFile, ObjectEntry } from "../types.ts";
 import type { CopyOptions, CopyParts } from "./copy-run.ts";
-import { currentVersion, isListedAsServed } from "./current-version.ts";
+import { servedVersions } from "./current-version.ts";
+import type { Pages } from "./listing.ts";
 import { archived, type CopyTask, needsProbe, Planner } from "./plan.ts";
 import type { BoundedQueue } from "./queue.ts";
 import { isObjectsOwn } from "./retry.ts";
@@ -43,15 +44,16 @@ export class Feeder {
   }
 
   /** Reads the listing to its end and closes the queue. Throws CopyError when the listing fails or cannot fit. */
-  async run(pages: AsyncGenerator<ListPage>, signal: AbortSignal): Promise<void> {
+  async run(pages: Pages, signal: AbortSignal): Promise<void> {
     const { ledger, space, logger } = this.#parts;
-    for await (const page of pages) {
+    for await (const page of pages(signal)) {
       signal.throwIfAborted();
       const selected = page.entries.filter(({ key }) => this.#options.select(key.slice(this.#prefixLength)));
       for (const entry of selected) this.#digest.add(entry);
-      const served = await this.#resolveLinks(selected, signal);
+      const served = await this.#served(selected, signal);
       const planned = served.flatMap((entry) => this.#plan(entry));
       const tasks = await this.#undone(await this.#readable(planned, signal));
+      this.#judge(); // also by keys that were looked up in vain
       if (this.#doomed) continue;
       for (const { task, existing } of tasks) space.claim(task, existing);
       for (const { task } of tasks) await this.#queue.put(task);
@@ -62,20 +64,11 @@ export class Feeder {
   }
 
   /** With links replaced by what they lead to; one that leads nowhere is its own failure. */
-  async #resolveLinks(entries: readonly ObjectEntry[], signal: AbortSignal): Promise<readonly ObjectEntry[]> {
-    const { ledger } = this.#parts;
-    const served: ObjectEntry[] = [];
-    for (const entry of entries) {
-      try {
-        served.push(isListedAsServed(entry) ? entry : await currentVersion(entry, this.#parts, signal));
-      } catch (error) {
-        if (signal.aborted || !isObjectsOwn(error)) throw error;
-        ledger.listed([entry]);
-        this.#refused(entry, error);
-      }
-    }
-    ledger.listed(served);
-    return served;
+  async #served(entries: readonly ObjectEntry[], signal: AbortSignal): Promise<readonly ObjectEntry[]> {
+    const served = await servedVersions(entries, this.#parts, signal);
+    this.#parts.ledger.listed(served.map(({ entry }) => entry));
+    for (const each of served) if (each.status === "lost") this.#refused(each.entry, each.error);
+    return served.flatMap((each) => (each.status === "served" ? [each.entry] : []));
   }
 
   #plan(entry: ObjectEntry): CopyTask[] {
@@ -100,8 +93,12 @@ export class Feeder {
       return;
     }
     ledger.failed(entry, error);
+    this.#judge();
+  }
+
+  #judge(): void {
     const { maxFailures } = this.#options;
-    this.#doomed ||= maxFailures !== undefined && ledger.counts.failed.objects >= maxFailures;
+    this.#doomed ||= maxFailures !== undefined && this.#parts.ledger.counts.failed.objects >= maxFailures;
   }
 
   /** Without archived objects. Direct reads are a setting of the bucket, so the first such object speaks for all. */

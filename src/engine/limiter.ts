@@ -2,6 +2,8 @@ import type { Clock } from "../types.ts";
 
 /** Tokens that an idle bucket keeps, as time at the limit; the contract allows 100 ms. */
 const burstMs = 20;
+/** Time's worth that one request asks for: with the burst it stays below the 5 % that the contract allows in a second. */
+export const grantMs = 20;
 
 /**
  * Token bucket over all bytes received. A request takes the length of its answer before it is sent, so the bytes on the
@@ -19,6 +21,11 @@ export class Limiter {
   constructor(bytesPerSecond: number, clock: Clock) {
     this.#bytesPerMs = bytesPerSecond / 1000;
     this.#clock = clock;
+  }
+
+  /** What one request may ask for: its bytes may all come at once, on top of an idle bucket's tokens. */
+  get grantBytes(): number {
+    return this.#bytesPerMs * grantMs;
   }
 
   /**

@@ -1,6 +1,7 @@
 import pLimit from "p-limit";
 import type { ListPage, ObjectEntry, ObjectSource } from "../types.ts";
 import type { Ledger } from "./ledger.ts";
+import { LinkedAbort } from "./linked-abort.ts";
 import type { Requests } from "./requests.ts";
 import { isObjectsOwn } from "./retry.ts";
 
@@ -22,18 +23,49 @@ export async function* pagesOfKeys(
   signal: AbortSignal,
 ): AsyncGenerator<ListPage> {
   const limit = pLimit(parts.concurrency);
-  let batch: string[] = [];
-  const page = async (): Promise<ListPage> => {
-    const found = await Promise.all(batch.map((key) => limit(() => lookUp(prefix + key, parts, signal))));
-    batch = [];
-    return { entries: found.filter((entry) => entry !== undefined), receivedBytes: 0 };
+  const iterator = keys[Symbol.asyncIterator]();
+  using abort = new LinkedAbort(signal);
+  const look = async (key: string): Promise<ObjectEntry | undefined> => {
+    try {
+      return await lookUp(prefix + key, parts, abort.signal);
+    } catch (error) {
+      abort.abort(error);
+      return undefined;
+    }
   };
-  for await (const key of keys) {
-    if (key === "") continue;
-    batch.push(key);
-    if (batch.length === pageKeys) yield await page();
+  try {
+    for (let batch: readonly string[]; ; ) {
+      batch = await orAbort(nextBatch(iterator), abort.signal);
+      if (batch.length === 0) return;
+      const found = await Promise.all(batch.map((key) => limit(look, key)));
+      abort.signal.throwIfAborted();
+      yield { entries: found.filter((entry) => entry !== undefined), receivedBytes: 0 };
+    }
+  } finally {
+    // Not awaited: whoever types the keys may take for ever.
+    iterator.return?.().catch(() => {});
   }
-  if (batch.length > 0) yield await page();
+}
+
+/** Empty at the end of the list. */
+async function nextBatch(keys: AsyncIterator<string>): Promise<readonly string[]> {
+  const batch: string[] = [];
+  while (batch.length < pageKeys) {
+    const next = await keys.next();
+    if (next.done) break;
+    if (next.value !== "") batch.push(next.value);
+  }
+  return batch;
+}
+
+/** Leaves work that cannot be stopped to itself when the signal aborts. */
+function orAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const leave = (): void => reject(signal.reason);
+    if (signal.aborted) leave();
+    signal.addEventListener("abort", leave, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", leave));
+  });
 }
 
 async function lookUp(key: string, parts: KeyListParts, signal: AbortSignal): Promise<ObjectEntry | undefined> {

@@ -1,6 +1,7 @@
 import { CopyError } from "../errors.ts";
 import type { ListPage, ListPosition, ObjectSource } from "../types.ts";
 import type { Limiter } from "./limiter.ts";
+import { LinkedAbort } from "./linked-abort.ts";
 import type { Requests } from "./requests.ts";
 
 export interface ListingParts {
@@ -9,47 +10,80 @@ export interface ListingParts {
   readonly limiter: Limiter | undefined;
 }
 
-type PageWithNext = ListPage & { readonly next: ListPosition | undefined };
+/** Begins to read pages in order; nothing is under way before the first is asked for, nor after the generator's end. */
+export type Pages = (signal: AbortSignal) => AsyncGenerator<ListPage>;
 
-/** One page, with retries. */
+export type PageWithNext = ListPage & { readonly next: ListPosition | undefined };
+
+/** The most that the service gives, and what an entry takes in a page, roughly: its key and 350 bytes around it. */
+const mostKeys = 1000;
+const entryBytes = 400;
+
+/** One page, with retries. Under a limit it is asked for in pieces as small as those of objects. */
 export async function listPage(
   position: ListPosition,
   { source, requests, limiter }: ListingParts,
   signal: AbortSignal,
 ): Promise<PageWithNext> {
+  const affordable = limiter ? Math.max(1, Math.floor(limiter.grantBytes / entryBytes)) : mostKeys;
+  const maxKeys = Math.min(affordable, position.maxKeys ?? mostKeys);
+  const bodyBytes = limiter ? maxKeys * entryBytes : 0;
   const what = `listing of ${JSON.stringify(position.prefix)}`;
-  const kind = { operation: "list", what, bodyBytes: 0, bufferBytes: 0 } as const;
-  const page = await requests.run({}, kind, () => source.listPage(position, signal), signal);
-  limiter?.charge(page.receivedBytes);
+  const kind = { operation: "list", what, bodyBytes, bufferBytes: 0 } as const;
+  const page = await requests.run({}, kind, () => source.listPage({ ...position, maxKeys }, signal), signal);
+  limiter?.charge(Math.max(0, page.receivedBytes - bodyBytes));
   return page;
 }
 
-/** Pages of a prefix in order; the next one is asked for while this one is worked on. */
-export async function* listPages(
-  from: ListPosition,
+/** The pages from `first` on; the next one is asked for while this one is worked on. */
+export async function* pagesFrom(
+  first: PageWithNext,
   parts: ListingParts,
   signal: AbortSignal,
 ): AsyncGenerator<ListPage> {
   const loop = new LoopDetector();
-  for (let pending: Promise<PageWithNext> | undefined = listPage(from, parts, signal); pending; ) {
-    const page: PageWithNext = await pending;
-    pending = undefined;
-    if (page.next) {
-      loop.check(page.next.continuationToken ?? "");
-      pending = listPage(page.next, parts, signal);
-      pending.catch(() => {}); // awaited in the next round, unless the consumer leaves before
+  using abort = new LinkedAbort(signal);
+  let pending: Promise<PageWithNext> | undefined;
+  try {
+    for (let page: PageWithNext | undefined = first; page; page = await pending) {
+      pending = undefined;
+      if (page.next) {
+        loop.check(page.next);
+        pending = listPage(page.next, parts, abort.signal);
+        pending.catch(() => {}); // awaited in the next round, unless the consumer leaves before
+      }
+      yield page;
     }
-    yield page;
+  } finally {
+    abort.abort(new Error("nobody wants the next page"));
+    await pending?.catch(() => {});
   }
 }
 
-/** Finds a cycle of continuation tokens with one token of memory (R. P. Brent, BIT 20, 1980). */
+/** The first page from a position on that is not empty: a page may be short, even empty, and not be the last. */
+export async function firstFilledPage(
+  from: ListPosition,
+  parts: ListingParts,
+  signal: AbortSignal,
+): Promise<PageWithNext | undefined> {
+  const loop = new LoopDetector();
+  for (let position: ListPosition | undefined = from; position; ) {
+    const page = await listPage(position, parts, signal);
+    if (page.entries.length > 0) return page;
+    position = page.next;
+    if (position) loop.check(position);
+  }
+  return undefined;
+}
+
+/** Finds a cycle of positions with one position of memory (R. P. Brent, BIT 20, 1980). */
 class LoopDetector {
   #kept: string | undefined;
   #steps = 0;
   #power = 1;
 
-  check(token: string): void {
+  check({ continuationToken, startAfter }: ListPosition): void {
+    const token = continuationToken ?? startAfter ?? "";
     if (token === this.#kept)
       throw new CopyError("source", "the listing goes in circles: a continuation token came back");
     if (++this.#steps === this.#power) {

@@ -1,9 +1,11 @@
 import pLimit from "p-limit";
 import { chooseCheck } from "../checksum/check.ts";
 import { CopyError } from "../errors.ts";
-import type { ExistingFile, ListPage, ObjectEntry, ObjectSource, SafePath, Verification } from "../types.ts";
+import type { ExistingFile, ObjectEntry, ObjectSource, SafePath, Verification } from "../types.ts";
 import { compareKeys } from "./key-order.ts";
 import type { Ledger } from "./ledger.ts";
+import { LinkedAbort } from "./linked-abort.ts";
+import type { Pages } from "./listing.ts";
 import { type PathRules, Planner } from "./plan.ts";
 import type { Requests } from "./requests.ts";
 import { isObjectsOwn } from "./retry.ts";
@@ -42,7 +44,7 @@ export interface VerifyOptions {
 
 /** Compares names, sizes and checksums in one pass over both sides in key order; differences go into the ledger. */
 export async function verifyAll(
-  pages: AsyncGenerator<ListPage>,
+  pages: Pages,
   prefix: string,
   parts: VerifyParts,
   options: VerifyOptions,
@@ -55,46 +57,60 @@ class Verifier {
   readonly #prefix: string;
   readonly #parts: VerifyParts;
   readonly #options: VerifyOptions;
-  readonly #signal: AbortSignal;
+  readonly #stop: LinkedAbort;
   readonly #limit;
   readonly #planner: Planner;
   readonly #digest = new SourceDigest();
   readonly #local: AsyncGenerator<LocalFile> | undefined;
   #file: LocalFile | undefined;
-  #fatal: { readonly error: unknown } | undefined;
+  #previous = "";
 
   constructor(prefix: string, parts: VerifyParts, options: VerifyOptions, signal: AbortSignal) {
     this.#prefix = prefix;
     this.#parts = parts;
     this.#options = options;
-    this.#signal = signal;
+    this.#stop = new LinkedAbort(signal);
     this.#limit = pLimit(options.concurrency);
     this.#planner = new Planner(prefix, parts.rules, options.sorted);
     this.#local = options.extras ? parts.local.walk() : undefined;
   }
 
-  async run(pages: AsyncGenerator<ListPage>): Promise<{ readonly sourceDigest: string }> {
-    const { ledger } = this.#parts;
-    await this.#advance();
-    let previous = "";
-    for await (const { entries } of pages) {
-      this.#signal.throwIfAborted();
-      const selected = entries.filter(({ key }) => this.#options.select(this.#relative(key)));
-      ledger.listed(selected);
-      const checks: Promise<void>[] = [];
-      for (const entry of selected) {
-        if (this.#options.extras && compareKeys(previous, entry.key) > 0) throw unsorted(entry.key);
-        previous = entry.key;
+  async run(pages: Pages): Promise<{ readonly sourceDigest: string }> {
+    const { signal } = this.#stop;
+    try {
+      await this.#advance();
+      for await (const { entries } of pages(signal)) {
+        const selected = entries.filter(({ key }) => this.#options.select(this.#relative(key)));
+        this.#parts.ledger.listed(selected);
+        await this.#meetAll(selected);
+        signal.throwIfAborted();
+      }
+      this.#parts.ledger.listingEnded();
+      while (this.#file) await this.#extra(this.#file);
+      signal.throwIfAborted();
+      return { sourceDigest: this.#digest.finish() };
+    } finally {
+      this.#stop[Symbol.dispose]();
+      await this.#local?.return(undefined);
+    }
+  }
+
+  /** Resolves when all comparisons have ended, also after a failure. */
+  async #meetAll(entries: readonly ObjectEntry[]): Promise<void> {
+    const checks: Promise<void>[] = [];
+    try {
+      for (const entry of entries) {
+        this.#stop.signal.throwIfAborted();
+        if (this.#options.extras && compareKeys(this.#previous, entry.key) > 0) throw unsorted(entry.key);
+        this.#previous = entry.key;
         this.#digest.add(entry);
         const check = await this.#meet(entry);
         if (check) checks.push(check);
       }
-      await Promise.all(checks);
-      if (this.#fatal) throw this.#fatal.error;
+    } catch (error) {
+      this.#stop.abort(error);
     }
-    ledger.listingEnded();
-    while (this.#file) await this.#extra(this.#file);
-    return { sourceDigest: this.#digest.finish() };
+    await Promise.all(checks);
   }
 
   /** Pairs an entry with what stands in its place; resolves to the comparison of their bytes, still under way. */
@@ -124,28 +140,35 @@ class Verifier {
   }
 
   async #check(entry: ObjectEntry, path: SafePath, found: ExistingFile | undefined): Promise<void> {
-    if (this.#fatal || this.#signal.aborted) return;
+    const { ledger } = this.#parts;
+    const { signal } = this.#stop;
+    if (signal.aborted) return;
     try {
-      this.#parts.ledger.matched(entry, await this.#compare(entry, path, found));
+      ledger.matched(entry, await this.#compare(entry, path, found, signal));
     } catch (error) {
-      if (isObjectsOwn(error) && !this.#signal.aborted) this.#parts.ledger.failed(entry, error);
-      else this.#fatal ??= { error };
+      if (isObjectsOwn(error) && !signal.aborted) ledger.failed(entry, error);
+      else this.#stop.abort(error);
     }
   }
 
   /** What proved the file equal; throws CopyError `different`. */
-  async #compare(entry: ObjectEntry, path: SafePath, found: ExistingFile | undefined): Promise<Verification> {
+  async #compare(
+    entry: ObjectEntry,
+    path: SafePath,
+    found: ExistingFile | undefined,
+    signal: AbortSignal,
+  ): Promise<Verification> {
     const { source, requests, local } = this.#parts;
     if (!found) throw different(entry.key, "the file is missing");
     if (found.kind !== "file") throw different(entry.key, `a ${found.kind} stands where the file should be`);
     const kind = { operation: "head", what: entry.key, bodyBytes: 0, bufferBytes: 0 } as const;
-    const head = await requests.run(entry, kind, () => source.head(entry.key, this.#signal), this.#signal);
+    const head = await requests.run(entry, kind, () => source.head(entry.key, signal), signal);
     if (found.sizeBytes !== head.sizeBytes) {
       throw different(entry.key, `the file has ${found.sizeBytes} bytes, the object ${head.sizeBytes}`);
     }
     const check = chooseCheck(head);
     if (check.by === "length") return "lengthOnly";
-    const actual = check.by === "crc64" ? await local.crc64(path, this.#signal) : await local.md5(path, this.#signal);
+    const actual = check.by === "crc64" ? await local.crc64(path, signal) : await local.md5(path, signal);
     if (actual === check.expected) return check.by;
     if (check.by === "md5" && !check.binding) return "lengthOnly";
     throw different(entry.key, `the file's ${checkNames[check.by]} is ${actual}, the object's ${check.expected}`);
@@ -159,6 +182,7 @@ class Verifier {
   }
 
   async #advance(): Promise<void> {
+    this.#stop.signal.throwIfAborted();
     const next = await this.#local?.next();
     this.#file = next?.done === false ? next.value : undefined;
   }

@@ -8,10 +8,10 @@ import { beginAttempt, readOwnerRecord, recordFailure, removeState } from "../vo
 import { startOver } from "../volume/start-over.ts";
 import { type PreparedTarget, prepareTarget } from "../volume/target.ts";
 import { connect } from "./connect.ts";
-import { copySelected, durabilityOf, openDataPlane, targetOptions } from "./copy.ts";
+import { type CopySetup, copySelected, durabilityOf, openDataPlane, targetOptions } from "./copy.ts";
 import { describeSource, fingerprint } from "./fingerprint.ts";
 import type { RunHost } from "./host.ts";
-import { openSource, pathRules, type SelectedSource } from "./source.ts";
+import { openSource, pathRules } from "./source.ts";
 import type { RunState } from "./state.ts";
 
 /** A record that notes how this attempt ended; how often in a row it ended so is the answer. */
@@ -37,7 +37,7 @@ export async function runPopulate(
   await using connection = await connect(config, host, state);
   const source = await openSource(config, connection, host, state);
   if (!previous && target.foreignNames.length > 0 && !config.target.allowNonEmpty) {
-    await expectEqual(target, source, host, state);
+    await expectEqual(config, { connection, source, target }, host, state);
     return;
   }
   const durability = await durabilityOf(config, target);
@@ -93,14 +93,15 @@ async function previousAttempt(
 
 /** A volume that is full without our state: a run may have died after its last clean-up. Throws CopyError `volume`. */
 async function expectEqual(
-  target: PreparedTarget,
-  source: SelectedSource,
+  config: Config,
+  { connection, source, target }: Pick<CopySetup, "connection" | "source" | "target">,
   host: RunHost,
   state: RunState,
 ): Promise<void> {
   state.phase = "listing";
   const comparison = new ListingComparison(target.root);
-  const parts = { rules: pathRules, ledger: state.ledger, comparison };
+  const { unsupported } = config.target;
+  const parts = { ...connection, rules: pathRules, ledger: state.ledger, comparison, unsupported };
   const { sourceDigest } = await compareAll(source, parts, host.signal);
   const { equal, differences } = await comparison.finish(host.signal);
   if (!equal) {

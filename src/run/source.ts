@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { Config } from "../config/config.ts";
 import { createFilter } from "../engine/filter.ts";
 import { pagesOfKeys } from "../engine/listed-keys.ts";
+import type { Pages } from "../engine/listing.ts";
 import type { PathRules } from "../engine/plan.ts";
 import { type Selection, selectSource } from "../engine/select-source.ts";
 import { directoryMarkerPath, resolvePath } from "../volume/path.ts";
@@ -30,7 +31,7 @@ export async function openSource(
   if (filesFrom !== undefined) {
     const prefix = path === "" || path.endsWith("/") ? path : `${path}/`;
     const parts = { ...connection, ledger, concurrency: lookUpsAtOnce };
-    const pages = pagesOfKeys(host.readLines(filesFrom), prefix, parts, host.signal);
+    const pages: Pages = (signal) => pagesOfKeys(host.readLines(filesFrom), prefix, parts, signal);
     return { kind: "directory", prefix, pages, select, sorted: false };
   }
   return { ...(await selectSource(path, source.allowEmpty, connection, host.signal)), select, sorted: true };

@@ -1,5 +1,4 @@
-import { lstat, mkdir, mkdtemp, readdir, readlink, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { lstat, mkdir, readdir, readlink, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { describe, expect, it } from "vitest";
 import { DirectoryCache } from "../../src/volume/directories.ts";
 import { resolvePath } from "../../src/volume/path.ts";
@@ -138,10 +137,9 @@ it.skipIf(!canMount)("a full inode table is a full volume for directories too", 
 
 it("a target that is a symlink is refused by the writer: it wants the real path", async () => {
   await using place = await temporaryDirectory();
-  const parent = await mkdtemp(`${tmpdir()}/oss-populator-volume-`);
-  await symlink(place.path, `${parent}/link`);
-  await failure("volume", () => writerAt(`${parent}/link`));
-  await rm(parent, { recursive: true });
+  await using other = await temporaryDirectory();
+  await symlink(place.path, `${other.path}/link`);
+  await failure("volume", () => writerAt(`${other.path}/link`));
   expect((await lstat(place.path)).isDirectory()).toBe(true);
 });
 

@@ -23,6 +23,8 @@ async function main(): Promise<number> {
     isTerminal,
     isProcess1,
   };
+  // A umask that hides a directory from its owner would lock us out before its mode can be set.
+  process.umask(0o022);
   const signals = new Signals(process);
   let parsed: ParsedConfig;
   try {

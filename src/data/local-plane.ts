@@ -59,7 +59,8 @@ export class LocalPlane implements DataPlane {
     this.#totals.sourceSeconds += (receivedMs - startMs) / 1000;
     const crc = slabs.kernel.update(0n, slab.offset, target.sizeBytes);
     const verification = verifyWhole(key, head, crc, sink.bytes);
-    writer.writeWhole(target, sink.bytes);
+    if (writer.prefersPool) await writer.writeWholePooled(target, sink.bytes);
+    else writer.writeWhole(target, sink.bytes);
     this.#totals.writtenBytes += target.sizeBytes;
     this.#totals.diskSeconds += (performance.now() - receivedMs) / 1000;
     return { verification };

@@ -33,6 +33,7 @@ export function openPlane({ verb, target, effort }: Config, connection: Connecti
         fsyncFiles,
         runStartedCtimeMs: abilities?.startedCtimeMs,
         directIo: abilities?.directIo ?? false,
+        keepsModes: abilities?.keepsModes,
       },
     },
   });

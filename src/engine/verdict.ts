@@ -1,4 +1,5 @@
 import { ConfigError, CopyError, type ErrorKind, Interruption } from "../errors.ts";
+import type { Failure } from "../types.ts";
 import { exitCodeOf, exitCodes } from "./exit-code.ts";
 import type { Ledger } from "./ledger.ts";
 import { TooManyFailures } from "./too-many-failures.ts";
@@ -49,9 +50,15 @@ function judgeFailures(ledger: Ledger): Verdict {
   return {
     outcome: "failed",
     exitCode: exitCodeOf(ledger.failureKinds),
-    reason: `${head}: ${first?.message ?? "unknown"}`,
+    reason: `${head}: ${first === undefined ? "unknown" : sentenceOf(first)}`,
     kind,
   };
+}
+
+/** A connection that broke does not know what it was for. */
+function sentenceOf({ key, message }: Failure): string {
+  const quoted = JSON.stringify(key);
+  return message.includes(key) || message.includes(quoted) ? message : `${quoted}: ${message}`;
 }
 
 function soFar(ledger: Ledger): string {

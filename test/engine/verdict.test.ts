@@ -99,5 +99,8 @@ test("the reason names the first failure and how many there were", () => {
 test("differences that are no objects are counted too", () => {
   const ledger = ledgerOf();
   ledger.unlisted("extra", new CopyError("different", "not in the source"));
-  expect(judge(ledger, undefined, "")).toMatchObject({ exitCode: 6, reason: '1 object failed: "extra": not in the source' });
+  expect(judge(ledger, undefined, "")).toMatchObject({
+    exitCode: 6,
+    reason: '1 object failed: "extra": not in the source',
+  });
 });

@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import type { Fault } from "../emulator/faults.ts";
 import { expectRefusal } from "./support/refusal.ts";
 import { bucketName, credentials, openScene, type Scene, type SceneOptions } from "./support/scene.ts";
@@ -45,18 +45,16 @@ const transient: readonly (readonly [string, Fault])[] = [
   ["a listing that is reset", { kind: "resetAfter", bytes: 100, nth: 1, operation: "list" }],
 ];
 
-describe.each(transient)("%s", (_, fault) => {
-  test.concurrent("once does no harm", async () => {
-    await using scene = await openFilled();
-    scene.emulator.addFaults(fault);
+test.concurrent.each(transient)("%s once does no harm", async (_, fault) => {
+  await using scene = await openFilled();
+  scene.emulator.addFaults(fault);
 
-    const result = await scene.run("populate", inRanges);
+  const result = await scene.run("populate", inRanges);
 
-    expect([result.exitCode, result.report?.reason]).toEqual([0, "6 objects copied and verified"]);
-    expect(scene.emulator.faults.list()).toMatchObject([{ fired: 1 }]);
-    expect(await differencesFrom(scene.bucket, scene.target, { prefix })).toEqual([]);
-    expect(result.report).toMatchObject({ objects: { copied: 6, failed: 0 }, verified: { crc64: 6 } });
-  });
+  expect([result.exitCode, result.report?.reason]).toEqual([0, "6 objects copied and verified"]);
+  expect(scene.emulator.faults.list()).toMatchObject([{ fired: 1 }]);
+  expect(await differencesFrom(scene.bucket, scene.target, { prefix })).toEqual([]);
+  expect(result.report).toMatchObject({ objects: { copied: 6, failed: 0 }, verified: { crc64: 6 } });
 });
 
 test.concurrent("a connection that falls silent is given up and tried again", async () => {
@@ -79,8 +77,9 @@ const permanent: readonly (readonly [string, Fault, number, string])[] = [
   ["an object that is throttled for ever", { kind: "status", status: 503, key: small }, 7, "503"],
 ];
 
-describe.each(permanent)("%s", (_, fault, exitCode, word) => {
-  test.concurrent(`is exit ${exitCode}, and no file carries its name`, async () => {
+test.concurrent.each(permanent)(
+  "%s fails the object, and no file carries its name",
+  async (_, fault, exitCode, word) => {
     await using scene = await openFilled();
     scene.emulator.addFaults(fault);
     const limits = ["--retries", "2", "--retry-for", "10s", "--stall-timeout", "500ms"];
@@ -95,8 +94,8 @@ describe.each(permanent)("%s", (_, fault, exitCode, word) => {
     expect(await differencesFrom(scene.bucket, scene.target, { prefix })).toEqual([
       `${file}: nothing instead of a file`,
     ]);
-  });
-});
+  },
+);
 
 test.concurrent("several kinds of failure exit with the gravest", async () => {
   await using scene = await openFilled();

@@ -1,17 +1,19 @@
 import { constants } from "node:fs";
-import { open, rename } from "node:fs/promises";
+import { open, rename, rm } from "node:fs/promises";
 import { volumeError } from "./errors.ts";
 import type { OpenDirectory } from "./tree.ts";
 
 /** Ends the names of files that were never completed. */
 export const unfinishedSuffix = ".tmp";
 
-const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW;
+/** A name that is taken is never written through: it could be a hard link or a FIFO. */
+const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
 /** Replaces a file so that after a crash the old or the new content is there, and after success the new. Throws CopyError. */
 export async function replaceFile(directory: OpenDirectory, name: string, content: string | Uint8Array): Promise<void> {
   const unfinished = directory.child(name + unfinishedSuffix);
   try {
+    await rm(unfinished, { force: true });
     {
       await using file = await open(unfinished, flags, 0o600);
       await file.writeFile(content);
@@ -20,6 +22,8 @@ export async function replaceFile(directory: OpenDirectory, name: string, conten
     await rename(unfinished, directory.child(name));
     await directory.handle.sync();
   } catch (error) {
+    // On a full volume even this little room is wanted back.
+    await rm(unfinished, { force: true }).catch(() => {});
     throw volumeError(error, "write", `${directory.path}/${name}`);
   }
 }

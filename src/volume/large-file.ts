@@ -15,6 +15,8 @@ export const blockBytes = 4096;
 const workingMode = 0o600;
 const readBackBytes = 2 ** 20;
 const wasmPageBytes = 65_536;
+/** Dirty bytes of one file in the page cache at most: they count against the memory limit, and the last sync waits for them. */
+export const mostDirtyBytes = 32 * 2 ** 20;
 
 export interface LargeFileOptions extends FileSettings {
   readonly placement: Placement;
@@ -29,6 +31,7 @@ export class LargeFile {
   #descriptor: number;
   #direct: boolean;
   #open = true;
+  #dirtyBytes = 0;
   /** Settles with the last write asked for; never rejects. */
   #idle: Promise<unknown> = Promise.resolve();
 
@@ -173,6 +176,7 @@ export class LargeFile {
       if (written === undefined) continue;
       if (written >= wanted || !this.#direct) {
         done += Math.min(written, wanted);
+        await this.#limitDirty(written);
         continue;
       }
       // A direct write can only go on at a block boundary; less than a block is no progress.
@@ -190,6 +194,18 @@ export class LargeFile {
       if (!this.#direct || errnoOf(error) !== "EINVAL") throw this.#failed(error, "write");
       this.#leaveDirectIo();
       return undefined;
+    }
+  }
+
+  async #limitDirty(writtenBytes: number): Promise<void> {
+    if (this.#direct) return;
+    this.#dirtyBytes += writtenBytes;
+    if (this.#dirtyBytes < mostDirtyBytes) return;
+    this.#dirtyBytes = 0;
+    try {
+      await pooled.fdatasync(this.#descriptor);
+    } catch (error) {
+      throw this.#failed(error, "sync");
     }
   }
 

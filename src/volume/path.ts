@@ -10,6 +10,9 @@ export const lostAndFound = "lost+found";
 /** Every file name that begins like this is ours and may be left behind by a run that was killed. */
 export const temporaryPrefix = ".oss-populator.";
 
+const temporarySuffix = ".tmp";
+const versionPattern = /^[\w-]{1,128}$/;
+
 /** Begins the name of the file that tests what the target can do. */
 export const probePrefix = `${temporaryPrefix}probe-`;
 
@@ -33,8 +36,15 @@ export function directoryMarkerPath(relativeKey: string): SafePath {
 
 /** The hidden name that a file has until it is published; `version` must be made of letters, digits, `_` and `-`. */
 export function temporaryName(version: string): string {
-  if (!/^[\w-]{1,128}$/.test(version)) throw new RangeError(`${JSON.stringify(version)} cannot be part of a file name`);
-  return `${temporaryPrefix}${version}.tmp`;
+  if (!versionPattern.test(version)) throw new RangeError(`${JSON.stringify(version)} cannot be part of a file name`);
+  return temporaryPrefix + version + temporarySuffix;
+}
+
+/** The version in a name that `temporaryName` made; undefined for every other name. */
+export function versionOfTemporary(name: string): string | undefined {
+  if (!name.startsWith(temporaryPrefix) || !name.endsWith(temporarySuffix)) return undefined;
+  const version = name.slice(temporaryPrefix.length, -temporarySuffix.length);
+  return versionPattern.test(version) ? version : undefined;
 }
 
 /** Directory part and last segment of a path; the directory of a top-level path is "". */

@@ -1,4 +1,4 @@
-import { constants, fstatSync, lstatSync, openSync, renameSync, type Stats, unlinkSync } from "node:fs";
+import { closeSync, constants, fstatSync, lstatSync, openSync, renameSync, type Stats, unlinkSync } from "node:fs";
 import { CopyError } from "../errors.ts";
 import type { FileTarget } from "../types.ts";
 import { type Attributes, type Lacks, lacksOf } from "./attributes.ts";
@@ -87,17 +87,42 @@ export class Placement {
 
   /** Opens what an earlier run of ours left; removes it if it is of no use. Throws CopyError. */
   reopen(target: FileTarget, leastBytes: number): number | undefined {
-    const { name } = this.placeOf(target);
+    const { name, directory } = this.placeOf(target);
     try {
       const stats = lstatSync(name, { throwIfNoEntry: false });
       if (stats === undefined) return undefined;
+      // The run that made the entry may have died before it was on stable storage.
+      this.#options.onChange(directory.path);
       // A FIFO would hang the open, a hard link would lead to someone else's bytes.
       if (!stats.isFile() || stats.nlink !== 1) throw this.collision(target, stats);
       const descriptor = stats.size >= leastBytes ? openAgain(name) : undefined;
       if (descriptor === undefined) unlinkSync(name);
+      else this.#expectSame(target, descriptor, stats);
       return descriptor;
     } catch (error) {
       throw nameError(error, "reopen", this.absolute(target));
+    }
+  }
+
+  /**
+   * Removes what an earlier run of ours left in the target's place: a regular file without further links. Whether there
+   * was one. Throws CopyError `occupied`, or `unsupported` for a name that this run already made.
+   */
+  removeEarlier(target: FileTarget): boolean {
+    const [parent, base] = splitPath(target.path);
+    const directory = this.#directories.find(parent);
+    if (directory === undefined) return false;
+    const name = directory.prefix + (this.staged ? temporaryName(target.version) : base);
+    try {
+      const stats = lstatSync(name, { throwIfNoEntry: false });
+      if (stats === undefined) return false;
+      const ours = stats.isFile() && stats.nlink === 1 && !this.#options.madeHere(stats.ctimeMs);
+      if (!ours) throw this.collision(target, stats);
+      unlinkSync(name);
+      this.#options.onChange(parent);
+      return true;
+    } catch (error) {
+      throw nameError(error, "remove", this.absolute(target));
     }
   }
 
@@ -150,6 +175,14 @@ export class Placement {
     } catch (error) {
       throw volumeError(error, "rename the temporary file of", this.absolute(to));
     }
+  }
+
+  /** Between the look at a name and its opening another file may have got there. */
+  #expectSame(target: FileTarget, descriptor: number, looked: Stats): void {
+    const opened = fstatSync(descriptor);
+    if (opened.ino === looked.ino && opened.dev === looked.dev && opened.nlink === 1) return;
+    closeSync(descriptor);
+    throw this.collision(target, opened);
   }
 
   #clear(target: FileTarget, place: WorkingPlace, stats: Stats, failure: { cause: unknown; attempt: number }): void {

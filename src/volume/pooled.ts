@@ -9,6 +9,7 @@ export const pooled = {
   read: promisify(fs.read),
   ftruncate: promisify(fs.ftruncate),
   fsync: promisify(fs.fsync),
+  fdatasync: promisify(fs.fdatasync),
   close: promisify(fs.close),
 } as const;
 

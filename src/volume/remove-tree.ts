@@ -50,8 +50,8 @@ async function removeDirectory(parent: OpenDirectory, name: string, signal: Abor
   }
 }
 
-/** A directory whose final mode locks us out belongs to us all the same. */
-async function openAnyway(parent: OpenDirectory, name: string): Promise<OpenDirectory> {
+/** Opens a directory of ours even if its final mode locks us out; then it has mode 0700. Throws CopyError `volume`. */
+export async function openAnyway(parent: OpenDirectory, name: string): Promise<OpenDirectory> {
   try {
     const child = await openChild(parent, name);
     if (((await child.handle.stat()).mode & 0o700) !== 0o700) await child.handle.chmod(0o700).catch(() => {});

@@ -100,6 +100,22 @@ export class VolumeWriter implements Disposable {
     return LargeFile.reopen(this.#files, target, leastBytes);
   }
 
+  /**
+   * Removes the file that an earlier run of ours left, complete or torn, where this target is to be made anew. Only for
+   * volumes that began empty, or staged. Whether there was one. Throws CopyError `occupied` or `unsupported` for what
+   * is not a regular file with one link, or was made by this run.
+   */
+  clearPlace(target: FileTarget): boolean {
+    return this.#placement.removeEarlier(target);
+  }
+
+  /** Removes the file of an earlier run whose object has gone, like `clearPlace`; the path is final. */
+  removeFile(path: SafePath): boolean {
+    if (this.#placement.staged)
+      throw new RangeError(`${path} may be anyone's: staged runs remove temporary files only`);
+    return this.#placement.removeEarlier({ path, sizeBytes: 0, modifiedMs: 0, version: "" });
+  }
+
   /** Opens once more a file that another writer of this process made and will settle. */
   joinFile(target: FileTarget, descriptor: number): LargeFile {
     return LargeFile.join(this.#files, target, descriptor);

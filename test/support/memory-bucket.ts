@@ -67,7 +67,7 @@ export class MemoryBucket {
   }
 
   put(key: string, content: string | Uint8Array, options: PutOptions = {}): StoredObject {
-    const bytes = typeof content === "string" ? Buffer.from(content) : content;
+    const bytes = new Uint8Array(typeof content === "string" ? Buffer.from(content) : content);
     const { proof = "crc64", type = "Normal", storageClass = "Standard" } = options;
     const version = ++this.#versions;
     const md5 = createHash("md5").update(bytes);

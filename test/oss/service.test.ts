@@ -125,7 +125,7 @@ describe("a service that has reasons", () => {
     expect(entry).toMatchObject({ storageClass: "ColdArchive", restored: false });
     const read = { key: "cold/x", etag: entry?.etag ?? "", objectBytes: 10 };
     await expect(client.reader.read(read, new MemorySink(), signal)).rejects.toMatchObject({
-      kind: "rejected",
+      kind: "unsupported",
       message: expect.stringContaining("must be restored before"),
     });
     emulator.deleteObject("bkt", "cold/x");

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import { link, readdir, readFile, stat, writeFile } from "node:fs/promises";
-import { describe, expect, it } from "vitest";
-import type { LargeFile } from "../../src/volume/large-file.ts";
+import { describe, expect, it, vi } from "vitest";
+import { type LargeFile, mostDirtyBytes } from "../../src/volume/large-file.ts";
+import { pooled } from "../../src/volume/pooled.ts";
 import {
   canMount,
   failure,
@@ -135,6 +136,23 @@ describe("writes of a large file", () => {
   });
 });
 
+describe("the page cache", () => {
+  it.each([
+    ["holds little of a file that is written through it", false, 2],
+    ["is not synced for a file that goes past it", true, 0],
+  ])("%s", async (_name, directIo, syncs) => {
+    await using place = await temporaryDirectory();
+    using writer = writerAt(place.path, { directIo });
+    using fdatasync = vi.spyOn(pooled, "fdatasync");
+    const sizeBytes = 3 * mostDirtyBytes - slabBytes;
+    const file = await writer.openFile(target("f", sizeBytes));
+    const slab = memory.subarray(0, slabBytes);
+    for (let offset = 0; offset < sizeBytes; offset += slabBytes) await file.write(slab, offset);
+    if (file.direct === directIo) expect(fdatasync).toHaveBeenCalledTimes(syncs);
+    await file.settle();
+  });
+});
+
 describe("the life of a large file", () => {
   it("starts over empty, at the size of a newer version", async () => {
     await using place = await temporaryDirectory();
@@ -209,6 +227,34 @@ describe("the life of a large file", () => {
     await writeFile(`${place.path}/original`, Buffer.alloc(8192));
     await link(`${place.path}/original`, `${place.path}/linked`);
     await failure("occupied", () => writer.reopenFile(target("linked", slabBytes), 4096));
+  });
+
+  it("in staging goes on with the same version only", async () => {
+    await using place = await temporaryDirectory();
+    using writer = writerAt(place.path, { placement: "staged" });
+    const first = await writer.openFile(target("f", 2 * slabBytes, "v1"));
+    await first.write(pageAligned(4), 0);
+    await first.abandon({ remove: false });
+    expect(writer.reopenFile(target("f", 2 * slabBytes, "v2"), slabBytes)).toBeUndefined();
+    const second = writer.reopenFile(target("f", 2 * slabBytes, "v1"), slabBytes);
+    await second?.write(pageAligned(8).subarray(slabBytes), slabBytes);
+    await second?.settle();
+    expect(await writer.publish([target("f", 2 * slabBytes, "v1")])).toEqual([undefined]);
+    expect(await readFile(`${place.path}/f`)).toEqual(content.subarray(0, 2 * slabBytes));
+  });
+
+  it("goes on with the name of its directory to be synced", async () => {
+    await using place = await temporaryDirectory();
+    {
+      using earlier = writerAt(place.path);
+      await (await earlier.openFile(target("a/f", slabBytes))).abandon({ remove: false });
+    }
+    using writer = writerAt(place.path, { fsyncFiles: true });
+    using fsync = vi.spyOn(pooled, "fsync");
+    const file = writer.reopenFile(target("a/f", slabBytes), 0);
+    await writer.syncDirectories();
+    expect(fsync).toHaveBeenCalledTimes(1);
+    await file?.abandon({ remove: true });
   });
 
   it.skipIf(!isRoot)("ends with its owner", async () => {

@@ -1,0 +1,366 @@
+import { expect, test } from "vitest";
+import { createDecision } from "../../src/engine/decide-copy.ts";
+import { pagesOfKeys } from "../../src/engine/listed-keys.ts";
+import type { Pages } from "../../src/engine/listing.ts";
+import { SpaceBudget } from "../../src/engine/space-budget.ts";
+import { TooManyFailures } from "../../src/engine/too-many-failures.ts";
+import { CopyError } from "../../src/errors.ts";
+import { copyWorld, leftovers, makeWorld, nothingLeft, startCopy, type World } from "../support/engine-world.ts";
+import { drive } from "../support/fake-clock.ts";
+import type { Fault, SeenRequest } from "../support/memory-bucket.ts";
+import { entryOf, pageOf, pagesOf } from "../support/sources.ts";
+
+const mixed = { "a/1": 5, "a/2": 32, "b/large": 400, "b/more": 33, "c/": 0, empty: 0, huge: 900 } as const;
+
+function fill(world: World, sizes: Readonly<Record<string, number>> = mixed): World {
+  for (const [key, sizeBytes] of Object.entries(sizes)) {
+    world.bucket.put(
+      key,
+      Uint8Array.from({ length: sizeBytes }, (_, i) => (key.length * 31 + i * 7) & 255),
+    );
+  }
+  return world;
+}
+
+function expectCopied({ plane, bucket }: World, keys: readonly string[] = [...bucket.objects.keys()]): void {
+  for (const key of keys.filter((each) => !each.endsWith("/"))) {
+    const stored = bucket.stored(key);
+    const file = plane.files.get(key);
+    expect(file && Buffer.from(file.bytes).equals(stored.bytes), key).toBe(true);
+    expect(file?.modifiedMs).toBe(stored.modifiedMs);
+  }
+}
+
+function objects({ ledger }: World): Record<string, number> {
+  const { listed, copied, skipped, failed } = ledger.counts;
+  return { listed: listed.objects, copied: copied.objects, skipped: skipped.objects, failed: failed.objects };
+}
+
+const faultOf =
+  (key: string, fault: Fault) =>
+  (request: SeenRequest): Fault | undefined =>
+    request.operation === "get" && request.key === key ? fault : undefined;
+
+test("everything that is listed is copied, whatever its size, and counted once", async () => {
+  const world = fill(makeWorld());
+  const { sourceDigest } = await copyWorld(world);
+  expectCopied(world);
+  expect([...world.plane.directories]).toEqual(["c"]);
+  expect(objects(world)).toEqual({ listed: 7, copied: 7, skipped: 0, failed: 0 });
+  expect(world.ledger.counts.copied.bytes).toBe(world.ledger.counts.listed.bytes);
+  expect(world.ledger.listingComplete).toBe(true);
+  expect(world.ledger.verified.crc64).toBe(6);
+  expect(sourceDigest).toMatch(/^[0-9a-f]{64}$/);
+  expect(leftovers(world)).toEqual(nothingLeft);
+});
+
+test("the digest of the source does not depend on its pages", async () => {
+  const digests = new Set<string>();
+  for (const pageKeys of [1, 2, 1000]) {
+    digests.add((await copyWorld(fill(makeWorld({ pageKeys: () => pageKeys })))).sourceDigest);
+  }
+  expect(digests.size).toBe(1);
+});
+
+test("requests and buffers stay within their bounds", async () => {
+  const world = fill(makeWorld({ mostRequests: 3, mostBytes: 128 }));
+  await copyWorld(world, { options: { concurrency: 20 } });
+  expectCopied(world);
+  expect(world.bucket.mostOpen).toBeLessThanOrEqual(3);
+  expect(world.plane.mostBufferBytes).toBeLessThanOrEqual(128);
+});
+
+test("many large objects at once do not block each other", async () => {
+  const sizes = Object.fromEntries(Array.from({ length: 60 }, (_, i) => [`k${i}`, 100 + i]));
+  for (const concurrency of [1, 7, 8, 9, 64]) {
+    const world = fill(makeWorld({ mostRequests: 4 }), sizes);
+    await copyWorld(world, { options: { concurrency } });
+    expectCopied(world);
+  }
+});
+
+test("the run begins once, before anything is written, and also when there is nothing to copy", async () => {
+  const world = fill(makeWorld());
+  await copyWorld(world);
+  expect(world.plane.events.filter((event) => event === "begin")).toHaveLength(1);
+  expect(world.plane.events[0]).toBe("begin");
+  const empty = makeWorld();
+  await copyWorld(empty);
+  expect(empty.plane.events).toEqual(["begin"]);
+  expect(objects(empty)).toEqual({ listed: 0, copied: 0, skipped: 0, failed: 0 });
+});
+
+test("a run that cannot begin ends, and leaves nothing", async () => {
+  const world = fill(makeWorld());
+  const begin = (): Promise<void> => Promise.reject(new CopyError("volume", "read-only"));
+  await expect(copyWorld(world, { parts: { begin } })).rejects.toThrow("read-only");
+  expect(world.plane.files.size).toBe(0);
+  expect(leftovers(world)).toEqual(nothingLeft);
+});
+
+test("pages are pulled only as fast as objects are copied", async () => {
+  const world = makeWorld();
+  let pulled = 0;
+  async function* endless() {
+    for (; pulled < 100; pulled++) {
+      yield pageOf(...Array.from({ length: 1000 }, (_, i) => entryOf(`${String(pulled).padStart(3, "0")}/${i}`)));
+    }
+  }
+  const stop = new AbortController();
+  const running = startCopy(world, { pages: endless, signal: stop.signal });
+  const ended = running.catch((error: unknown) => error);
+  await world.clock.advance(20);
+  expect(pulled).toBeLessThanOrEqual(12);
+  stop.abort(new Error("stop"));
+  expect(await drive(world.clock, ended)).toEqual(new Error("stop"));
+});
+
+test("smaller sources are known in full before the first byte", async () => {
+  const world = fill(makeWorld({ pageKeys: () => 1 }));
+  await copyWorld(world);
+  const firstGet = world.bucket.requests.findIndex(({ operation }) => operation === "get");
+  const lists = world.bucket.requests.map(({ operation }, i) => (operation === "list" ? i : -1));
+  expect(Math.max(...lists)).toBeLessThan(firstGet);
+});
+
+test("keys that cannot be files are all told together, and nothing is written", async () => {
+  const sizes = { "../a": 1, "../b": 1, a: 1, "a/b": 1, "z/": 3 };
+  const world = fill(makeWorld({ pageKeys: () => 1 }), sizes);
+  await expect(copyWorld(world, { options: { maxFailures: 1 } })).rejects.toThrow(TooManyFailures);
+  expect(world.ledger.failures.map(({ key }) => key)).toEqual(["../a", "../b", "a/b", "z/"]);
+  expect(world.plane.events).toEqual([]);
+  expect(world.plane.files.size).toBe(0);
+  expect(leftovers(world)).toEqual(nothingLeft);
+});
+
+test("without a bound on failures the others are copied", async () => {
+  const world = fill(makeWorld(), { "../a": 1, a: 1, "b/../c": 1, d: 40 });
+  await copyWorld(world);
+  expectCopied(world, ["a", "d"]);
+  expect(objects(world)).toEqual({ listed: 4, copied: 2, skipped: 0, failed: 2 });
+});
+
+test("keys that cannot be files are skipped when that is asked for", async () => {
+  const world = fill(makeWorld(), { "../a": 1, a: 1 });
+  await copyWorld(world, { options: { unsupported: "skip", maxFailures: 1 } });
+  expect(objects(world)).toEqual({ listed: 2, copied: 1, skipped: 1, failed: 0 });
+});
+
+test("a refusal of the volume is skipped like one of the plan", async () => {
+  const volumeFault = (): Error => new CopyError("unsupported", "made already under another case");
+  const world = fill(makeWorld({ volumeFault }), { a: 1, b: 40 });
+  await copyWorld(world, { options: { unsupported: "skip", maxFailures: 1 } });
+  expect(objects(world)).toEqual({ listed: 2, copied: 0, skipped: 2, failed: 0 });
+});
+
+test("an object that fails does not touch the others", async () => {
+  const world = fill(makeWorld({ faults: faultOf("b/large", { kind: "missing" }) }));
+  await copyWorld(world);
+  expectCopied(world, ["a/1", "a/2", "b/more", "empty", "huge"]);
+  expect(world.plane.files.has("b/large")).toBe(false);
+  expect(objects(world)).toEqual({ listed: 7, copied: 6, skipped: 0, failed: 1 });
+  expect(world.ledger.failures).toMatchObject([{ key: "b/large", kind: "missing" }]);
+});
+
+test("failures end the run as soon as there are too many", async () => {
+  const sizes = Object.fromEntries(Array.from({ length: 200 }, (_, i) => [`k${1000 + i}`, 10]));
+  const world = fill(
+    makeWorld({ faults: ({ operation }) => (operation === "get" ? { kind: "missing" } : undefined) }),
+    sizes,
+  );
+  const running = copyWorld(world, { options: { maxFailures: 5, concurrency: 2 } });
+  await expect(running).rejects.toThrow(TooManyFailures);
+  expect(world.ledger.counts.failed.objects).toBeGreaterThanOrEqual(5);
+  expect(world.ledger.counts.failed.objects).toBeLessThanOrEqual(6);
+  expect(leftovers(world)).toEqual(nothingLeft);
+});
+
+test.each(["auth", "source", "volume", "volume-full", "busy", "credentials"] as const)(
+  "%s ends the run at once and stops every worker",
+  async (kind) => {
+    const sizes = Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`k${1000 + i}`, i % 7 === 0 ? 300 : 10]));
+    const world = fill(makeWorld({ faults: faultOf("k1100", { kind }) }), sizes);
+    const running = copyWorld(world, { options: { maxFailures: 10 } });
+    await expect(running).rejects.toMatchObject({ kind });
+    expect(leftovers(world)).toEqual(nothingLeft);
+    expect(world.ledger.counts.copied.objects).toBeLessThan(150);
+    const made = world.bucket.requests.length;
+    await world.clock.advance(100_000);
+    expect(world.bucket.requests).toHaveLength(made);
+  },
+);
+
+test("a fatal failure does not wait for a listing that is in trouble", async () => {
+  const sizes = Object.fromEntries(Array.from({ length: 12_000 }, (_, i) => [`k${100_000 + i}`, 1]));
+  const world = fill(
+    makeWorld({
+      retries: 1000,
+      pageKeys: () => 1000,
+      faults: ({ operation, index }) => {
+        if (operation === "list" && index > 10) return { kind: "server", retryAfterMs: 500_000 };
+        return operation === "get" && index > 2000 ? { kind: "auth" } : undefined;
+      },
+    }),
+    sizes,
+  );
+  await expect(copyWorld(world)).rejects.toMatchObject({ kind: "auth" });
+  expect(world.clock.nowMs()).toBeLessThan(100_000);
+  expect(leftovers(world)).toEqual(nothingLeft);
+});
+
+test("a listing that fails ends the run", async () => {
+  const world = fill(
+    makeWorld({ pageKeys: () => 2, faults: ({ index }) => (index === 2 ? { kind: "auth" } : undefined) }),
+  );
+  await expect(copyWorld(world)).rejects.toMatchObject({ kind: "auth" });
+  expect(leftovers(world)).toEqual(nothingLeft);
+  expect(world.plane.files.size).toBe(0);
+});
+
+test("what cannot fit is refused before the first byte", async () => {
+  const world = fill(makeWorld({ pageKeys: () => 2 }));
+  const space = new SpaceBudget({ freeBytes: 1000, freeInodes: undefined, blockBytes: 1 });
+  await expect(copyWorld(world, { parts: { space } })).rejects.toMatchObject({ kind: "volume-full" });
+  expect(world.plane.events).toEqual([]);
+});
+
+test("a dry run lists, plans and checks, and neither reads nor writes an object", async () => {
+  for (const plane of [undefined, "memory"]) {
+    const world = fill(makeWorld({ pageKeys: () => 2 }));
+    await copyWorld(world, { options: { dryRun: true }, ...(plane ? {} : { parts: { plane: undefined } }) });
+    expect(world.plane.events).toEqual([]);
+    expect(world.plane.files.size + world.plane.directories.size).toBe(0);
+    expect(world.bucket.requests.every(({ operation }) => operation === "list")).toBe(true);
+    expect(objects(world)).toEqual({ listed: 7, copied: 0, skipped: 0, failed: 0 });
+  }
+});
+
+test("a dry run of a source that is longer than the look-ahead comes to its end", async () => {
+  const world = makeWorld();
+  const pages = Array.from({ length: 25 }, (_, page) =>
+    pageOf(...Array.from({ length: 1000 }, (_, i) => entryOf(`${100 + page}/${1000 + i}`))),
+  );
+  await copyWorld(world, { pages: () => pagesOf(...pages), options: { dryRun: true } });
+  expect(objects(world)).toMatchObject({ listed: 25_000, copied: 0 });
+});
+
+test("links are copied as what they lead to, and one that leads nowhere fails alone", async () => {
+  const faults = ({ operation, key }: SeenRequest): Fault | undefined =>
+    operation === "head" && key === "lost" ? { kind: "missing" } : undefined;
+  const world = makeWorld({ faults });
+  for (const key of ["lost", "link", "plain"]) world.bucket.put(key, key, key === "plain" ? {} : { type: "Symlink" });
+  await copyWorld(world);
+  expectCopied(world, ["link", "plain"]);
+  expect(objects(world)).toEqual({ listed: 3, copied: 2, skipped: 0, failed: 1 });
+});
+
+test("many links are looked up at the same time, and keep their places", async () => {
+  const world = makeWorld({ mostRequests: 64 });
+  for (let i = 0; i < 50; i++) world.bucket.put(`link${100 + i}`, `${i}`, { type: "Symlink" });
+  await copyWorld(world);
+  expectCopied(world);
+  expect(world.bucket.requests.filter(({ operation }) => operation === "head")).toHaveLength(50);
+  expect(world.clock.nowMs()).toBeLessThan(400);
+});
+
+test.each([true, false])("archived objects are found out by one probe (readable: %s)", async (readsArchive) => {
+  const world = makeWorld({ pageKeys: () => 2 });
+  world.source.readsArchive = readsArchive;
+  for (const key of ["a", "b", "c", "d"])
+    world.bucket.put(key, key, { storageClass: key === "b" ? "Standard" : "Archive" });
+  await copyWorld(world);
+  expect(objects(world)).toMatchObject(readsArchive ? { copied: 4, failed: 0 } : { copied: 1, failed: 3 });
+  const gets = world.bucket.requests.filter(({ operation }) => operation === "get");
+  expect(gets).toHaveLength(readsArchive ? 5 : 2);
+});
+
+test("files that stand at the target as they should are skipped, those in the way fail", async () => {
+  const world = fill(makeWorld(), { a: 5, b: 5, c: 5 });
+  const { bytes, modifiedMs } = world.bucket.stored("a");
+  world.plane.files.set("a", { bytes, modifiedMs });
+  world.plane.directories.add("b");
+  await copyWorld(world, { options: { decide: createDecision({ overwrite: "always", mtime: true }) } });
+  expect(objects(world)).toEqual({ listed: 3, copied: 1, skipped: 1, failed: 1 });
+  expect(world.ledger.failures).toMatchObject([{ key: "b", kind: "occupied" }]);
+  expectCopied(world, ["a", "c"]);
+});
+
+test("filters take part before everything else", async () => {
+  const world = fill(makeWorld(), { "../a": 1, a: 1, b: 1 });
+  await copyWorld(world, { options: { select: (relative) => relative === "b", maxFailures: 1 } });
+  expect(objects(world)).toEqual({ listed: 1, copied: 1, skipped: 0, failed: 0 });
+});
+
+test("keys of a list that do not exist count as failures that may end the run before it begins", async () => {
+  const world = fill(makeWorld(), { a: 1 });
+  async function* keys() {
+    yield* ["a", "gone"];
+  }
+  const pages: Pages = (signal) => pagesOfKeys(keys(), "", { ...world, concurrency: 4 }, signal);
+  const running = copyWorld(world, { pages, options: { maxFailures: 1, sorted: false } });
+  await expect(running).rejects.toThrow(TooManyFailures);
+  expect(world.plane.events).toEqual([]);
+});
+
+test("staged files get their names after a common sync, the last of them before the end", async () => {
+  const world = fill(makeWorld({ staged: true }));
+  await copyWorld(world);
+  expectCopied(world);
+  expect(world.plane.stagedFiles.size).toBe(0);
+  const publishing = world.plane.events.findIndex((event) => event.startsWith("publish"));
+  expect(world.plane.events[publishing - 1]).toBe("sync");
+  expect(objects(world)).toEqual({ listed: 7, copied: 7, skipped: 0, failed: 0 });
+});
+
+test("a file that cannot get its name fails alone", async () => {
+  const volumeFault = (action: string, path: string): Error | undefined =>
+    action === "publish" && path === "a/1" ? new CopyError("occupied", "a directory is there") : undefined;
+  const world = fill(makeWorld({ staged: true, volumeFault }));
+  await copyWorld(world);
+  expect(objects(world)).toEqual({ listed: 7, copied: 6, skipped: 0, failed: 1 });
+});
+
+test.each([new CopyError("volume", "broken"), new TypeError("bug")])(
+  "a failure to publish that is no file's own ends the run: %s",
+  async (error) => {
+    const volumeFault = (action: string): Error | undefined => (action === "publish" ? error : undefined);
+    const world = fill(makeWorld({ staged: true, volumeFault }));
+    await expect(copyWorld(world)).rejects.toThrow(error);
+    expect(leftovers(world)).toEqual(nothingLeft);
+  },
+);
+
+test("an abort at any moment ends the run with the signal's reason and leaves nothing under way", async () => {
+  for (const staged of [false, true]) {
+    for (let atMs = 0; atMs < 400; atMs += 7) {
+      const faults = ({ index, operation }: SeenRequest): Fault | undefined => {
+        if (operation === "get" && index % 9 === 0) return { kind: "overwritten" };
+        return index % 5 === 1 ? { kind: "server" } : undefined;
+      };
+      const world = fill(makeWorld({ faults, mostRequests: 3, pageKeys: () => 2, staged, seed: atMs + 1 }));
+      world.bucket.put("link", "x", { type: "Symlink" });
+      const stop = new AbortController();
+      const running = startCopy(world, { signal: stop.signal }).then(
+        () => "complete",
+        (error: unknown) => error,
+      );
+      await world.clock.advance(atMs);
+      stop.abort(new Error("stop"));
+      const end = await drive(world.clock, running);
+      if (end !== "complete") expect(end).toEqual(new Error("stop"));
+      expect(leftovers(world)).toEqual(nothingLeft);
+      const made = world.bucket.requests.length;
+      await world.clock.advance(60_000);
+      expect(world.bucket.requests).toHaveLength(made);
+    }
+  }
+});
+
+test("a run that is aborted before it starts asks for nothing", async () => {
+  const world = fill(makeWorld());
+  const pages = (): AsyncGenerator<ReturnType<typeof pageOf>> => pagesOf(pageOf(world.bucket.entry("a/1")));
+  const running = copyWorld(world, { pages, signal: AbortSignal.abort(new Error("stop")) });
+  await expect(running).rejects.toThrow("stop");
+  expect(world.bucket.requests).toEqual([]);
+  expect(world.plane.events).toEqual([]);
+});

@@ -7,7 +7,7 @@ const root = fileURLToPath(new URL("../../", import.meta.url));
 /** Names of the packages that a module asks for at run time. */
 function importedPackages(text: string): string[] {
   const code = text.replaceAll(/^import type .*?;$/gms, "");
-  const specifiers = code.matchAll(/(?:\bfrom|\bimport\()\s*"((?![./]|node:)[^"]+)"/g);
+  const specifiers = code.matchAll(/(?:^import |\bfrom |\bimport\()"(?![./]|node:)([^"\s]+)"/gm);
   return [...specifiers].map(([, specifier = ""]) => /^(@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? "");
 }
 

@@ -16,8 +16,15 @@ import {
 interface Pending {
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
-  readonly signal: AbortSignal | undefined;
-  readonly abort: () => void;
+  readonly watched: WatchedSignal | undefined;
+}
+
+/** A signal with one listener, however many calls depend on it. */
+interface WatchedSignal {
+  readonly number: number;
+  readonly signal: AbortSignal;
+  readonly listener: () => void;
+  calls: number;
 }
 
 const idle: PlaneStats = { receivedBytes: 0, writtenBytes: 0, sourceSeconds: 0, diskSeconds: 0, bufferBytes: 0 };
@@ -29,10 +36,11 @@ export class DataThread implements AsyncDisposable {
   readonly #worker: Worker;
   readonly #pending = new Map<number, Pending>();
   readonly #ended: Promise<void>;
+  readonly #watched = new Map<AbortSignal, WatchedSignal>();
   #calls: Call[] = [];
-  #aborts: number[] = [];
   #flushing = false;
   #nextId = 0;
+  #nextSignal = 0;
   #death: Error | undefined;
   #closing = false;
   stats: PlaneStats = idle;
@@ -62,15 +70,11 @@ export class DataThread implements AsyncDisposable {
     if (this.#death) return Promise.reject(this.#death);
     if (signal?.aborted) return Promise.reject(signal.reason);
     const id = this.#nextId++;
-    this.#calls.push({ id, method, args });
+    const watched = signal && this.#watch(signal);
+    this.#calls.push({ id, method, args, signal: watched?.number });
     this.#flushLater();
     return new Promise<unknown>((resolve, reject) => {
-      const abort = (): void => {
-        this.#aborts.push(id);
-        this.#flushLater();
-      };
-      signal?.addEventListener("abort", abort, { once: true });
-      this.#pending.set(id, { resolve, reject, signal, abort });
+      this.#pending.set(id, { resolve, reject, watched });
     }) as Promise<RemoteResult<M>>; // the protocol's types pair method and result
   }
 
@@ -85,16 +89,43 @@ export class DataThread implements AsyncDisposable {
     await this.#ended;
   }
 
+  #watch(signal: AbortSignal): WatchedSignal {
+    const known = this.#watched.get(signal);
+    if (known) {
+      known.calls++;
+      return known;
+    }
+    const number = this.#nextSignal++;
+    const listener = (): void => {
+      this.#flush(); // the calls that it ends go first
+      this.#post({ kind: "abort", signal: number });
+    };
+    signal.addEventListener("abort", listener, { once: true });
+    const watched = { number, signal, listener, calls: 1 };
+    this.#watched.set(signal, watched);
+    return watched;
+  }
+
+  #unwatch(watched: WatchedSignal): void {
+    if (--watched.calls > 0) return;
+    watched.signal.removeEventListener("abort", watched.listener);
+    this.#watched.delete(watched.signal);
+  }
+
   /** All calls of one turn of the loop travel together. */
   #flushLater(): void {
     if (this.#flushing) return;
     this.#flushing = true;
     setImmediate(() => {
       this.#flushing = false;
-      this.#post({ kind: "calls", calls: this.#calls, aborts: this.#aborts });
-      this.#calls = [];
-      this.#aborts = [];
+      this.#flush();
     });
+  }
+
+  #flush(): void {
+    if (this.#calls.length === 0) return;
+    this.#post({ kind: "calls", calls: this.#calls });
+    this.#calls = [];
   }
 
   #post(message: ToThread): void {
@@ -102,21 +133,22 @@ export class DataThread implements AsyncDisposable {
   }
 
   #received({ replies, stats }: FromThread): void {
-    this.stats = stats;
+    if (stats) this.stats = stats;
     for (const reply of replies) {
       const pending = this.#pending.get(reply.id);
       if (!pending) continue;
       this.#pending.delete(reply.id);
-      pending.signal?.removeEventListener("abort", pending.abort);
+      const { watched } = pending;
+      if (watched) this.#unwatch(watched);
       if ("value" in reply) pending.resolve(reply.value);
-      else pending.reject(pending.signal?.aborted ? pending.signal.reason : restoreError(reply.error));
+      else pending.reject(watched?.signal.aborted ? watched.signal.reason : restoreError(reply.error));
     }
   }
 
   #died(error: Error): void {
     this.#death ??= error;
-    for (const { reject, signal, abort } of this.#pending.values()) {
-      signal?.removeEventListener("abort", abort);
+    for (const { reject, watched } of this.#pending.values()) {
+      if (watched) this.#unwatch(watched);
       reject(this.#death);
     }
     this.#pending.clear();

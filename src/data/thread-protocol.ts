@@ -38,10 +38,13 @@ export interface Call {
   readonly id: number;
   readonly method: RemoteMethod;
   readonly args: readonly unknown[];
+  /** Number of the signal that ends it; signals are many calls' and cross once, as an abort. */
+  readonly signal: number | undefined;
 }
 
 export type ToThread =
-  | { readonly kind: "calls"; readonly calls: readonly Call[]; readonly aborts: readonly number[] }
+  | { readonly kind: "calls"; readonly calls: readonly Call[] }
+  | { readonly kind: "abort"; readonly signal: number }
   | { readonly kind: "signing"; readonly state: SigningState }
   | { readonly kind: "close" };
 
@@ -49,7 +52,8 @@ export type Reply = { readonly id: number } & ({ readonly value: unknown } | { r
 
 export interface FromThread {
   readonly replies: readonly Reply[];
-  readonly stats: PlaneStats;
+  /** Not with every message. */
+  readonly stats: PlaneStats | undefined;
 }
 
 export interface ThreadData {

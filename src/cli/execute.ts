@@ -34,6 +34,8 @@ const secretVariables = [
 /** Runs the verb, shows it while it lasts, and leaves report and termination log. Resolves to the exit code. */
 export async function execute(config: Config, around: Surroundings): Promise<number> {
   const { signals, version, env, isProcess1 } = around;
+  signals.begin();
+  const reading = new AbortController();
   const secrets = (): string[] => secretVariables.flatMap((name) => env[name] ?? []);
   const view = await openView(config, around);
   const destination = view ?? createLogDestination();
@@ -50,7 +52,7 @@ export async function execute(config: Config, around: Surroundings): Promise<num
     clock: systemClock,
     isProcess1,
     readText,
-    readLines,
+    readLines: (source) => readLines(source, reading.signal),
     resources,
     onStart: async (state) => {
       server = await openMetrics(config, version, state);
@@ -58,6 +60,7 @@ export async function execute(config: Config, around: Surroundings): Promise<num
     },
   });
   signals.settle(report.exitCode);
+  reading.abort();
   view?.stop();
   await leaveTraces(config, report, logger, createRedact(secrets));
   if (stack !== undefined) logger.error("defect", { stack });

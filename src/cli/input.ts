@@ -7,9 +7,13 @@ export function readText(source: string): Promise<string> {
   return text(open(source));
 }
 
-/** Lines of a file, or of standard input for `-`; a CR before the line's end belongs to the end. */
-export async function* readLines(source: string): AsyncGenerator<string> {
+/**
+ * Lines of a file, or of standard input for `-`; a CR before the line's end belongs to the end. `signal` gives up the
+ * input, which would keep the process alive as long as somebody may still write to it.
+ */
+export async function* readLines(source: string, signal: AbortSignal): AsyncGenerator<string> {
   const input = open(source);
+  signal.addEventListener("abort", () => input.destroy(signal.reason), { once: true });
   // readline would wait for ever on a stream that fails to open.
   const failed = new Promise<never>((_, reject) => input.once("error", reject));
   failed.catch(() => {});

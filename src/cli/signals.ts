@@ -13,6 +13,7 @@ export class Signals {
   readonly #process: NodeJS.Process;
   readonly #abort = new AbortController();
   readonly #ended = new AbortController();
+  #begun = false;
   #verdict: number | undefined;
   #first: keyof typeof exitCodes | undefined;
 
@@ -31,13 +32,19 @@ export class Signals {
     return this.#ended.signal;
   }
 
+  /** From now on there is work under way, which a signal lets end; before, while options are read, nothing is. */
+  begin(): void {
+    this.#begun = true;
+  }
+
   /** From now on a signal does not change the exit code, only the time until then. */
   settle(exitCode: number): void {
     this.#verdict = exitCode;
   }
 
   #received(name: keyof typeof exitCodes): void {
-    if (this.#first !== undefined) this.#process.exit(this.#verdict ?? exitCodes[this.#first]);
+    const idle = !this.#begun && this.#verdict === undefined;
+    if (this.#first !== undefined || idle) this.#process.exit(this.#verdict ?? exitCodes[this.#first ?? name]);
     this.#first = name;
     this.#abort.abort(new Interruption(name));
     this.#ended.abort();

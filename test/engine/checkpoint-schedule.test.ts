@@ -1,0 +1,73 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { CheckpointSchedule, checkpointLimits } from "../../src/engine/checkpoint-schedule.ts";
+
+const limits = { everyMs: 5000, everyBytes: 1000, everyObjects: 20 };
+const none = { objects: 0, bytes: 0 };
+
+test("a quarter of the memory limit may be dirty, and 256 MiB at most", () => {
+  expect(checkpointLimits(undefined)).toEqual({ everyMs: 5000, everyBytes: 2 ** 28, everyObjects: 2000 });
+  expect(checkpointLimits(2 ** 28).everyBytes).toBe(2 ** 26);
+  expect(checkpointLimits(2 ** 40).everyBytes).toBe(2 ** 28);
+});
+
+test.each([
+  ["after 5 s", 5000, { objects: 1, bytes: 0 }, true],
+  ["before, with little done", 4999, { objects: 19, bytes: 999 }, false],
+  ["after enough bytes", 1, { objects: 0, bytes: 1000 }, true],
+  ["after enough objects", 1, { objects: 20, bytes: 0 }, true],
+  ["after any time with nothing done", 1e9, none, false],
+])("it is due %s", (_when, nowMs, done, due) => {
+  expect(new CheckpointSchedule(limits, 0).due(nowMs, done)).toBe(due);
+});
+
+test("it rests for thirty times what the last one took, even when somebody waits for it", () => {
+  const schedule = new CheckpointSchedule(limits, 0);
+  const done = { objects: 100, bytes: 5000 };
+  schedule.started(100, none);
+  expect(schedule.due(150, done, true)).toBe(false);
+  schedule.ended(200);
+  expect(schedule.due(3199, done, true)).toBe(false);
+  expect(schedule.due(3200, done)).toBe(true);
+});
+
+test("somebody who waits makes it due when nothing else does", () => {
+  const schedule = new CheckpointSchedule(limits, 0);
+  expect(schedule.due(1, none)).toBe(false);
+  expect(schedule.due(1, none, true)).toBe(true);
+});
+
+test("what is done while one is taken counts for the next, and what came before the run for none", () => {
+  const schedule = new CheckpointSchedule(limits, 0, { objects: 50, bytes: 0 });
+  expect(schedule.due(1, { objects: 69, bytes: 0 })).toBe(false);
+  expect(schedule.due(1, { objects: 70, bytes: 0 })).toBe(true);
+  schedule.started(1, { objects: 70, bytes: 0 });
+  schedule.ended(1);
+  expect(schedule.due(2, { objects: 89, bytes: 0 })).toBe(false);
+  expect(schedule.due(2, { objects: 90, bytes: 0 })).toBe(true);
+});
+
+test("checkpoints take at most a thirty-first of the time, however slow they are and however much is done", () => {
+  const took = fc.array(fc.oneof(fc.nat(50), fc.nat(20_000)), { minLength: 1, maxLength: 30 });
+  fc.assert(
+    fc.property(took, fc.nat(200), (durationsMs, objectsPerMs) => {
+      const schedule = new CheckpointSchedule(limits, 0);
+      const done = { objects: 0, bytes: 0 };
+      let nowMs = 0;
+      let spentMs = 0;
+      const pass = (ms: number): void => {
+        nowMs += ms;
+        done.objects += 1 + ms * objectsPerMs;
+      };
+      for (const durationMs of durationsMs) {
+        while (!schedule.due(nowMs, done)) pass(25);
+        expect(spentMs).toBeLessThanOrEqual(nowMs / 31);
+        schedule.started(nowMs, done);
+        pass(durationMs);
+        schedule.ended(nowMs);
+        spentMs += durationMs;
+      }
+    }),
+    { numRuns: 100 },
+  );
+});

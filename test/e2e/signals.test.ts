@@ -77,6 +77,29 @@ test("SIGTERM stops verify, and a run that waits for its next attempt", async ()
   expectStopped(await stop(waiting, "SIGTERM"), "SIGTERM");
 });
 
+test("SIGTERM stops a run that waits for the rest of standard input", async () => {
+  await using scene = await openFilled();
+  const options = { stdin: "small/0001\n", keepStdinOpen: true };
+  await using keys = scene.start("copy", ["--files-from", "-"], options);
+  await keys.said(/starting/);
+  await setTimeout(300);
+  expectStopped(await stop(keys, "SIGTERM"), "SIGTERM");
+
+  await using spec = scene.start("populate", ["--spec", "-"], { ...options, stdin: "bucket: some-bucket\n" });
+  await setTimeout(500);
+  const { result, tookMs } = await stop(spec, "SIGTERM");
+  expect(result.exitCode).toBe(143);
+  expect(tookMs).toBeLessThan(2000);
+});
+
+test("a run that has failed does not wait for the rest of standard input", async () => {
+  await using scene = await openFilled();
+  const options = { stdin: "small/0001\n".repeat(1001), keepStdinOpen: true, bucket: "no-such-bucket" };
+  const result = await scene.run("copy", ["--files-from", "-"], options);
+  expectRefusal(result, 3, "NoSuchBucket");
+  expect(result.elapsedMs).toBeLessThan(10_000);
+});
+
 test("a second signal ends the process at once, with the code of the first", async () => {
   await using scene = await openFilled();
   scene.emulator.addFaults({ kind: "drip", bytesPerSecond: 1000, operation: "get" });

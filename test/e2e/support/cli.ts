@@ -14,6 +14,8 @@ const patienceMs = 45_000;
 export interface CliOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly stdin?: string;
+  /** Leaves standard input open after `stdin`, as a pipe whose writer is not done. */
+  readonly keepStdinOpen?: boolean;
   /** Program and arguments that start the CLI in their turn, such as `unshare`. */
   readonly wrapper?: readonly string[];
   /** Texts that must not come out anywhere. */
@@ -71,7 +73,8 @@ export function startCli(args: readonly string[], options: CliOptions = {}): Cli
   const stdout = collect(child.stdout);
   const stderr = collect(child.stderr);
   child.stdin.on("error", () => {}); // a program that refuses its options does not read
-  child.stdin.end(options.stdin ?? "");
+  if (options.keepStdinOpen) child.stdin.write(options.stdin ?? "");
+  else child.stdin.end(options.stdin ?? "");
   const closed = once(child, "close");
   const result = closed.then(([exitCode]) => {
     const elapsedMs = performance.now() - startedMs;

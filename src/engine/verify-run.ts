@@ -105,7 +105,7 @@ class Verifier {
         this.#previous = entry.key;
         this.#digest.add(entry);
         const check = await this.#meet(entry);
-        if (check) checks.push(check);
+        if (check) checks.push(this.#limit(check));
       }
     } catch (error) {
       this.#stop.abort(error);
@@ -113,8 +113,8 @@ class Verifier {
     await Promise.all(checks);
   }
 
-  /** Pairs an entry with what stands in its place; resolves to the comparison of their bytes, still under way. */
-  async #meet(entry: ObjectEntry): Promise<Promise<void> | undefined> {
+  /** Pairs an entry with what stands in its place; resolves to the comparison of their bytes that is still to be done. */
+  async #meet(entry: ObjectEntry): Promise<(() => Promise<void>) | undefined> {
     const { ledger, local } = this.#parts;
     const planned = this.#planner.plan(entry);
     if (planned.status === "nothing") {
@@ -129,7 +129,7 @@ class Verifier {
       if (walked) await this.#advance();
       const found = walked ?? (await local.inspect(path));
       if (planned.task.kind === "directory") this.#directory(entry, found);
-      else return this.#limit(() => this.#check(entry, path, found));
+      else return () => this.#check(entry, path, found);
     }
     return undefined;
   }

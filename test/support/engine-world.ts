@@ -8,6 +8,7 @@ import { Publisher } from "../../src/engine/publisher.ts";
 import { Requests } from "../../src/engine/requests.ts";
 import { selectSource } from "../../src/engine/select-source.ts";
 import { SpaceBudget } from "../../src/engine/space-budget.ts";
+import type { Logger } from "../../src/types.ts";
 import { drive, FakeClock } from "./fake-clock.ts";
 import { type FaultSchedule, MemoryBucket } from "./memory-bucket.ts";
 import { MemoryPlane, type MemoryPlaneOptions } from "./memory-plane.ts";
@@ -26,6 +27,7 @@ export interface WorldOptions {
   readonly retryForMs?: number;
   readonly staged?: boolean;
   readonly volumeFault?: MemoryPlaneOptions["volumeFault"];
+  readonly logger?: Logger;
 }
 
 export const never = new AbortController().signal;
@@ -33,17 +35,18 @@ export const never = new AbortController().signal;
 /** The engine between a bucket and a volume in memory, on a clock that tests drive. */
 export function makeWorld(options: WorldOptions = {}) {
   const { mostRequests = 8, mostBytes = 512, retries = 3, retryForMs = 600_000, staged = false } = options;
+  const { logger = silentLogger } = options;
   const clock = new FakeClock(options.seed);
   const bucket = new MemoryBucket(clock, options.faults);
   const source = new MemorySource(bucket, options.pageKeys);
   const volumeFault = options.volumeFault ?? (() => undefined);
   const plane = new MemoryPlane({ bucket, clock, staged, volumeFault });
   const metrics = new RecordingMetrics();
-  const ledger = new Ledger(metrics, silentLogger);
+  const ledger = new Ledger(metrics, logger);
   const admission = new Admission(mostRequests, mostBytes);
   const limiter = options.bytesPerSecond === undefined ? undefined : new Limiter(options.bytesPerSecond, clock);
   const limits = { retries, retryForMs };
-  const requests = new Requests({ source, admission, limiter, limits, clock, metrics, logger: silentLogger });
+  const requests = new Requests({ source, admission, limiter, limits, clock, metrics, logger });
   const sync = async (): Promise<void> => {
     plane.events.push("sync");
     await clock.sleep(1, never);
@@ -60,7 +63,7 @@ export function makeWorld(options: WorldOptions = {}) {
     admission,
     limiter,
     clock,
-    logger: silentLogger,
+    logger,
     ledger,
     rules: simpleRules,
     space: new SpaceBudget(undefined),

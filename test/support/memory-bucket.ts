@@ -148,6 +148,7 @@ export class MemoryBucket {
     const old = this.objects.get(key);
     if (!old) return;
     const bytes = Uint8Array.from([...old.bytes, 1]).map((byte) => (byte + 1) & 255);
-    this.put(key, bytes, { proof: old.crc64 === undefined ? "none" : "crc64", type: old.type });
+    const proof = old.crc64 !== undefined ? "crc64" : old.contentMd5 !== undefined ? "md5" : "none";
+    this.put(key, bytes, { proof, type: old.type });
   }
 }

@@ -144,7 +144,7 @@ function listOf(value: unknown, what: string): readonly unknown[] {
 }
 
 function textOf(value: unknown, what: string): string {
-  check(typeof value === "string", `${what} is not a text`);
+  check(typeof value === "string" && value.isWellFormed(), `${what} is not a text`);
   return value;
 }
 

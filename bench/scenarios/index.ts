@@ -1,0 +1,9 @@
+import { copyScenarios } from "./copy.ts";
+import { latency } from "./latency.ts";
+import { limited } from "./limited.ts";
+import { listing } from "./listing.ts";
+import type { Scenario } from "./scenario.ts";
+import { startup } from "./startup.ts";
+
+/** In the order in which they run. */
+export const scenarios: Readonly<Record<string, Scenario>> = { ...copyScenarios, limited, listing, latency, startup };

@@ -42,6 +42,7 @@ const script = `
 set -e
 rootfs=$1 scratch=$2 volume=$3 user=$4
 shift 4
+PATH=$PATH:/usr/sbin:/sbin
 mount --make-rprivate /
 mount -t tmpfs tmpfs "$scratch"
 mkdir "$scratch/empty" "$scratch/root"

@@ -63,6 +63,29 @@ test("whoever leaves leaves no request behind, not even its retries", async () =
   expect(world.bucket.requests.length).toBeLessThanOrEqual(2);
 });
 
+test("a request that takes its time to end is waited for", async () => {
+  const world = filled(50, { pageKeys: () => 10 });
+  let open = 0;
+  const source: ObjectSource = {
+    ...circle(0, 9, 1),
+    listPage: async (position, signal) => {
+      open++;
+      try {
+        return await world.source.listPage(position, signal);
+      } finally {
+        await world.clock.sleep(50, never);
+        open--;
+      }
+    },
+  };
+  const pages = pagesOfAll({ ...world, source });
+  await drive(world.clock, pages.next());
+  await turn();
+  expect(open).toBe(1);
+  await drive(world.clock, pages.return(undefined));
+  expect(open).toBe(0);
+});
+
 test("nothing is under way before the first page is asked for", async () => {
   const world = filled(50, { pageKeys: () => 10 });
   const first = await drive(world.clock, listPage(all, world, never));

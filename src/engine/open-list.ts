@@ -125,8 +125,9 @@ export class OpenList {
 
   /**
    * Nothing of the object is there, and it is to be copied as `entry`. Resolves when no checkpoint on the volume says
-   * otherwise: only then may its file be made, truncated or removed, or a crash would leave a checkpoint that vouches
-   * for bytes which are gone. Waits for `saved` only if there is such a checkpoint. Rejects like `room`.
+   * otherwise: only then may its file be made or truncated, or a crash would leave a checkpoint that vouches for bytes
+   * which are gone, in a file that is long enough. (A file may be removed at any time: one that is missing starts over.)
+   * Waits for `saved` only if there is such a checkpoint. Rejects like `room`.
    */
   async startOver(object: OpenObject, entry: ObjectEntry, signal: AbortSignal): Promise<void> {
     object.reset(entry);

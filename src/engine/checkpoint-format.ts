@@ -8,8 +8,8 @@ const formatVersion = 1;
 const checksumLine = /^[0-9a-f]{64}\n$/;
 const checksumLineBytes = 65;
 
-/** Larger than any that `mostOpen` entries can make; nothing larger is looked at. */
-export const mostCheckpointBytes = 128 * 2 ** 20;
+/** Twice what `mostOpen` entries with the longest keys of ordinary characters take; nothing larger is looked at. */
+export const mostCheckpointBytes = 64 * 2 ** 20;
 
 export type LoadedCheckpoint =
   | { readonly status: "ok"; readonly state: CheckpointState }
@@ -34,8 +34,9 @@ export function stringifyCheckpoint(state: CheckpointState): string {
   return `${text}${sha256(text)}\n`;
 }
 
-/** Reads what `stringifyCheckpoint` wrote, as UTF-8, from a file that anyone may have written. Never throws. */
-export function parseCheckpoint(bytes: Uint8Array): LoadedCheckpoint {
+/** Reads what `stringifyCheckpoint` wrote, from a file that anyone may have written. Never throws. */
+export function parseCheckpoint(file: string | Uint8Array): LoadedCheckpoint {
+  const bytes = typeof file === "string" ? Buffer.from(file) : file;
   if (bytes.length > mostCheckpointBytes) return damaged(`it has ${bytes.length} bytes, more than any of ours`);
   const name = /^oss-populator\.checkpoint\/v(\d{1,9})\n/.exec(ascii(bytes.subarray(0, 64)));
   if (!name) return { status: "foreign", reason: "the checkpoint on the target is not one of this program" };

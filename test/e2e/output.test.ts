@@ -5,7 +5,7 @@ import { startCli } from "./support/cli.ts";
 import { expectRefusal } from "./support/refusal.ts";
 import { bucketName, credentials, openScene, type Scene, type SceneOptions } from "./support/scene.ts";
 import { pathsIn } from "./support/tree.ts";
-import { freePort, until } from "./support/waiting.ts";
+import { freePort, peakRssOf, until } from "./support/waiting.ts";
 
 async function openFilled(options: SceneOptions = {}): Promise<Scene> {
   const scene = await openScene(options);
@@ -269,9 +269,14 @@ test.concurrent("no secret comes out, whatever is logged and wherever it fails",
 test.concurrent("memory stays bounded while large objects pass", async () => {
   await using scene = await openScene();
   scene.emulator.generate({ bucket: bucketName, prefix: "data/", count: 6, sizeBytes: 40 * 2 ** 20 });
-  const result = await scene.run("populate", ["--memory", "16MiB"]);
-  expect(result.exitCode).toBe(0);
-  expect(result.report?.resources.peakRssBytes).toBeLessThan(250e6);
+  await using run = scene.start("populate", ["--memory", "16MiB", "--throughput", "200"]);
+  const peakBytes = await peakRssOf(run);
+  const { exitCode, report } = await run.result;
+
+  expect(exitCode).toBe(0);
+  expect(peakBytes).toBeLessThan(280e6);
+  // The kernel's own count, which the last look may have missed by a little.
+  expect(report?.resources.peakRssBytes).toBeGreaterThanOrEqual(peakBytes);
 });
 
 test.concurrent("the report is there before the process ends, and never half written", async () => {

@@ -1,16 +1,20 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type EmulatorProcess, startEmulatorProcess } from "../emulator/process.ts";
-import { startCli, tracesAt } from "./support/cli.ts";
+import { type CliResult, startCli, tracesAt } from "./support/cli.ts";
 import { makeScratch, type Scratch } from "./support/scratch.ts";
+import { Witness } from "./support/witness.ts";
 
 const limitBytes = 20_000_000;
+const totalBytes = 80_000_000;
+/** A process that had to wait this long for a CPU cannot have kept to a second. */
+const busyMs = 40;
+const mostAttempts = 3;
 
 // In a process of its own, so that the server's clock and its load are not the test's.
 let emulator: EmulatorProcess;
 let scratch: Scratch;
 beforeAll(async () => {
-  const large = ["--large", "4x20MB", "--prefix", "large/"];
-  emulator = await startEmulatorProcess(large);
+  emulator = await startEmulatorProcess(["--large", "4x20MB", "--prefix", "large/"]);
   scratch = await makeScratch();
   const body = JSON.stringify({ bucket: emulator.ready.bucket, prefix: "small/", count: 1250, sizeBytes: 64_000 });
   await fetch(`${emulator.ready.url}/_emulator/generate`, { method: "POST", body });
@@ -20,33 +24,61 @@ afterAll(async () => {
   await scratch[Symbol.asyncDispose]();
 });
 
-// A machine that is busy elsewhere can spoil a second; it does not do so twice in a row.
-for (const kind of ["large", "small"] as const) {
-  test(`--throughput holds in every second with ${kind} objects`, { retry: 1 }, async () => {
-    const { ready, control } = emulator;
-    const name = `${kind}-${performance.now()}`;
-    const traces = tracesAt(`${scratch.path}/${name}`);
-    await control.resetCounters();
+interface Measured {
+  readonly result: CliResult;
+  /** By the emulator's own count. */
+  readonly perSecond: readonly number[];
+  readonly wasBusy: boolean;
+}
 
-    const args = ["populate", "--throughput", "20", "--target", await scratch.directory(name), "--path", `${kind}/`];
-    const from = ["--bucket", ready.bucket, "--endpoint", ready.url, "--region", ready.region];
-    const more = [...from, "--report", traces.report, "--fail-hold", "0s"];
-    const env = {
-      ALIBABA_CLOUD_ACCESS_KEY_ID: ready.accessKeyId,
-      ALIBABA_CLOUD_ACCESS_KEY_SECRET: ready.accessKeySecret,
-    };
-    const result = await startCli([...args, ...more], { env, traces }).result;
-    const perSecond = await control.bytesSentPerSecond();
+async function measure(kind: string, attempt: number): Promise<Measured> {
+  const { ready, control } = emulator;
+  const name = `${kind}-${attempt}`;
+  const traces = tracesAt(`${scratch.path}/${name}-traces`);
+  await control.resetCounters();
+  const args = ["populate", "--throughput", "20", "--target", await scratch.directory(name), "--path", `${kind}/`];
+  const from = ["--bucket", ready.bucket, "--endpoint", ready.url, "--region", ready.region];
+  const env = {
+    ALIBABA_CLOUD_ACCESS_KEY_ID: ready.accessKeyId,
+    ALIBABA_CLOUD_ACCESS_KEY_SECRET: ready.accessKeySecret,
+  };
+  using witness = new Witness();
+  const more = ["--report", traces.report, "--fail-hold", "0s"];
+  const result = await startCli([...args, ...from, ...more], { env, traces }).result;
+  return { result, perSecond: await control.bytesSentPerSecond(), wasBusy: witness.worstLatenessMs > busyMs };
+}
 
-    expect(result).toMatchObject({ exitCode: 0, report: { throughput: { limitBytesPerSecond: limitBytes } } });
-    expect(result.report?.waits.limiterSeconds).toBeGreaterThan(0);
-    // The first second holds the start, and what follows the last byte is no second of the transfer.
-    const full = perSecond.slice(1, 3);
-    expect(full.length).toBe(2);
-    for (const bytes of full) {
-      expect(bytes).toBeGreaterThan(0.95 * limitBytes);
-      expect(bytes).toBeLessThan(1.05 * limitBytes);
+/** What holds on the busiest machine: bytes come later than granted, never earlier. */
+function expectNeverAhead({ result, perSecond }: Measured): void {
+  expect(result).toMatchObject({ exitCode: 0, report: { throughput: { limitBytesPerSecond: limitBytes } } });
+  expect(result.report?.waits.limiterSeconds).toBeGreaterThan(0);
+  expect(result.report?.durationSeconds).toBeGreaterThan((0.95 * totalBytes) / limitBytes);
+  let sent = 0;
+  for (const [second, bytes] of perSecond.entries()) {
+    sent += bytes;
+    expect(sent).toBeLessThan((second + 1.1) * 1.05 * limitBytes);
+  }
+}
+
+/** The whole seconds of the transfer, without the first, which holds the start. */
+const judged = ({ perSecond }: Measured): readonly number[] => perSecond.slice(1, 3);
+
+function isEven(measured: Measured): boolean {
+  const seconds = judged(measured);
+  return seconds.length === 2 && seconds.every((bytes) => Math.abs(bytes - limitBytes) < 0.05 * limitBytes);
+}
+
+for (const kind of ["large", "small"]) {
+  test(`--throughput holds in every second with ${kind} objects`, async (context) => {
+    const uneven: Measured[] = [];
+    for (let attempt = 0; attempt < mostAttempts; attempt++) {
+      const measured = await measure(kind, attempt);
+      expectNeverAhead(measured);
+      if (isEven(measured)) return;
+      uneven.push(measured);
     }
-    expect(perSecond[0]).toBeLessThan(1.05 * limitBytes);
+    const idle = uneven.filter(({ wasBusy }) => !wasBusy);
+    if (idle.length === 0) context.skip("this machine is too busy to judge single seconds");
+    expect(idle.map(judged)).toBe("within 5 % of the limit");
   });
 }

@@ -12,7 +12,7 @@ export function expectRefusal(result: CliResult, exitCode: number, ...words: rea
   const { reason } = last as { reason: string }; // just checked
   for (const word of words) expect(reason).toContain(word);
   expect(reason).not.toMatch(/\n|undefined|\[object|^defect/);
-  expect(reason.length).toBeLessThan(700);
+  expect(reason.length).toBeLessThan(1000);
   expect(result.stderr).not.toMatch(/\\n {4}at |\n {4}at /);
   if (exitCode !== 2) expect(result.report).toMatchObject({ exitCode, outcome: "failed" });
 }

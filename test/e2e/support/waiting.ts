@@ -1,6 +1,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { setTimeout } from "node:timers/promises";
+import type { CliRun } from "./cli.ts";
 
 const patienceMs = 20_000;
 
@@ -18,6 +19,17 @@ export async function childOf(pid: number): Promise<number> {
   const read = () => readFile(`/proc/${pid}/task/${pid}/children`, "utf8").catch(() => "");
   await until("a child", async () => /^\d+/.test(await read()));
   return Number.parseInt(await read(), 10);
+}
+
+/** The most memory that a run had resident, in bytes, as the kernel counted it until shortly before the end. */
+export async function peakRssOf({ pid, child }: CliRun): Promise<number> {
+  let peakKib = 0;
+  while (child.exitCode === null && child.signalCode === null) {
+    const status = await readFile(`/proc/${pid}/status`, "utf8").catch(() => "");
+    peakKib = Math.max(peakKib, Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0));
+    await setTimeout(20);
+  }
+  return peakKib * 1024;
 }
 
 /** How many names a directory has; 0 while it is not there. */

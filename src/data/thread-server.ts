@@ -90,7 +90,7 @@ export class ThreadServer {
 
   #flush(): void {
     if (this.#replies.length >= fewReplies || this.#running === 0) this.#send({ stats: this.#running === 0 });
-    else setImmediate(() => this.#send({ stats: false }));
+    else setImmediate(() => this.#send({ stats: this.#running === 0 })); // asked then: the last reply may have joined
   }
 
   #send({ stats } = { stats: true }): void {

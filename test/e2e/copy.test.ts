@@ -1,4 +1,5 @@
-import { readFile, truncate, utimes, writeFile } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import { link, readFile, symlink, truncate, utimes, writeFile } from "node:fs/promises";
 import { expect, test } from "vitest";
 import { bucketName, openScene, type Scene } from "./support/scene.ts";
 import { differencesFrom, pathsIn, readTree } from "./support/tree.ts";
@@ -110,4 +111,32 @@ test.concurrent("a directory where a file should stand is that object's failure 
 
   expect(result).toMatchObject({ exitCode: 5, report: { failures: [{ key: "data/a", kind: "occupied" }] } });
   expect(await pathsIn(scene.target)).toEqual(["a/", "a/inside/", "b/", "b/c"]);
+});
+
+test.concurrent("no symlink is followed, no hard link is written through, nothing but a file is opened", async () => {
+  await using scene = await openScene();
+  for (const name of ["linked/x", "hard", "pipe", "soft", "fine"]) {
+    scene.emulator.putObject(bucketName, `data/${name}`, "from the bucket");
+  }
+  const outside = await scene.scratch.directory("outside");
+  await writeFile(`${outside}/file`, "mine");
+  await symlink(outside, `${scene.target}/linked`);
+  await symlink(`${outside}/file`, `${scene.target}/soft`);
+  await link(`${outside}/file`, `${scene.target}/hard`);
+  execFileSync("mkfifo", [`${scene.target}/pipe`]);
+
+  const result = await scene.run("copy");
+
+  expect(result.exitCode).toBe(5);
+  const failed = result.report?.failures.map(({ key }) => key);
+  expect(failed?.toSorted()).toEqual(["data/linked/x", "data/pipe", "data/soft"]);
+  expect(await readFile(`${outside}/file`, "utf8")).toBe("mine");
+  expect(await pathsIn(outside)).toEqual(["file"]);
+  expect(await readFile(`${scene.target}/hard`, "utf8")).toBe("from the bucket");
+  const tree = await readTree(scene.target);
+  expect([tree.get("soft")?.kind, tree.get("linked")?.kind, tree.get("pipe")?.kind]).toEqual([
+    "symlink",
+    "symlink",
+    "other",
+  ]);
 });

@@ -48,6 +48,33 @@ test.concurrent("a pod fills a fresh ext4 volume from the spec that users of ACK
   expect(audit).toMatchObject({ exitCode: 0, report: { objects: { failed: 0 } } });
 });
 
+const ways: readonly (readonly string[])[] = [
+  ["--transport", "undici"],
+  ["--threads", "2"],
+  ["--part-size", "64KiB", "--memory", "4MiB", "--concurrency", "3"],
+  ["--signature", "v1"],
+];
+
+for (const way of ways) {
+  test.concurrent(`populate ${way.join(" ")} makes the same volume`, async () => {
+    await using scene = await openScene();
+    addDemoSet(scene.bucket, { prefix: "data/", smallCount: 30, largeBytes: [9 * mib + 1] });
+    expect(await scene.run("populate", way)).toMatchObject({ exitCode: 0, report: { objects: { failed: 0 } } });
+    expect(await differencesFrom(scene.bucket, scene.target, { prefix: "data/" })).toEqual([]);
+  });
+}
+
+test.concurrent("over TLS with several threads the volume is the same, and every read is conditional", async () => {
+  await using scene = await openScene({ tls: true });
+  addDemoSet(scene.bucket, { prefix: "data/", smallCount: 30, largeBytes: [9 * mib + 1] });
+  const args = ["--threads", "2"];
+  const env = { ...credentials, NODE_EXTRA_CA_CERTS: scene.emulator.caFile };
+  expect(await scene.run("populate", args, { env })).toMatchObject({ exitCode: 0 });
+  expect(await differencesFrom(scene.bucket, scene.target, { prefix: "data/" })).toEqual([]);
+  const { get, ifMatch, rangeDefault, acceptGzip, head } = scene.emulator.counters;
+  expect([ifMatch, rangeDefault, acceptGzip, head]).toEqual([get, 0, 0, 0]);
+});
+
 test.concurrent("a volume that is full already and equal to the listing is a success without one GET", async () => {
   await using scene = await openScene();
   scene.emulator.generate({ bucket: bucketName, prefix: "data/", count: 40, sizeBytes: { min: 0, max: 9000 } });

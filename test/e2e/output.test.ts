@@ -274,9 +274,9 @@ test.concurrent("memory stays bounded while large objects pass", async () => {
   const { exitCode, report } = await run.result;
 
   expect(exitCode).toBe(0);
-  expect(peakBytes).toBeLessThan(280e6);
-  // The kernel's own count, which the last look may have missed by a little.
-  expect(report?.resources.peakRssBytes).toBeGreaterThanOrEqual(peakBytes);
+  expect(peakBytes).toBeLessThan(250e6);
+  // Looked at somewhat earlier and later than our last look.
+  expect(Math.abs((report?.resources.peakRssBytes ?? 0) / peakBytes - 1)).toBeLessThan(0.2);
 });
 
 test.concurrent("the report is there before the process ends, and never half written", async () => {

@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { rmSync } from "node:fs";
 import { mkdir, readdir, rm, stat, truncate } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -21,6 +22,7 @@ export class RunFolders implements AsyncDisposable {
 
   constructor(root: string) {
     this.#root = root;
+    process.once("exit", this.#removeNow);
   }
 
   /** Made and synced, with nothing left to write back from before. */
@@ -33,8 +35,14 @@ export class RunFolders implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    process.off("exit", this.#removeNow);
     await removeTree(this.#root);
   }
+
+  /** When a bench is interrupted. */
+  readonly #removeNow = (): void => {
+    rmSync(this.#root, { recursive: true, force: true });
+  };
 }
 
 /** Resolves when removed inodes no longer slow down whoever makes files. */

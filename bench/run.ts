@@ -1,4 +1,5 @@
 /** `npm run bench -- [options]`: measures this program and its peers at the same work. */
+import { rmSync } from "node:fs";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -50,6 +51,11 @@ async function main(): Promise<void> {
   const targetPath = values.target ?? workPath;
   const out = resolve(values.out);
   const bench: Bench = { peers, rounds, quick: values.quick, targetPath, workPath };
+  const interrupted = (): void => {
+    rmSync(workPath, { recursive: true, force: true });
+    process.exit(130);
+  };
+  process.once("SIGINT", interrupted).once("SIGTERM", interrupted);
   try {
     await mkdir(out, { recursive: true });
     await measureAll(bench, out);

@@ -66,7 +66,13 @@ export class FileServer implements AsyncDisposable {
     this.#listing.files = files;
     await writeFile(join(this.#directory, "nginx.conf"), this.#configuration(files));
     const config = ["-p", this.#directory, "-e", join(this.#directory, "error.log"), "-c", "nginx.conf"];
-    this.#child = spawn(nginxProgram() ?? "nginx", config, { stdio: ["ignore", "ignore", "inherit"] });
+    const child = spawn(nginxProgram() ?? "nginx", config, { stdio: ["ignore", "ignore", "inherit"] });
+    const kill = (): void => {
+      child.kill("SIGTERM");
+    };
+    process.once("exit", kill); // Not to outlive a bench that is interrupted.
+    child.once("exit", () => process.off("exit", kill));
+    this.#child = child;
     await waitForPort(this.#ports.http);
     return files;
   }

@@ -9,6 +9,8 @@ export interface RefusedRequest {
   readonly operation: Operation;
   /** "" for a listing. */
   readonly key: string;
+  /** Names the bucket in messages about its listing. */
+  readonly bucket?: string;
 }
 
 const longestWaitMs = 60 * 60 * 1000;
@@ -56,8 +58,9 @@ export function refusal(request: RefusedRequest, head: ResponseHead, body: Uint8
 }
 
 /** How a message names what was asked for. */
-export function subjectOf({ operation, key }: RefusedRequest): string {
-  if (operation === "list") return "the listing";
+export function subjectOf({ operation, key, bucket }: RefusedRequest): string {
+  if (operation === "list")
+    return bucket === undefined ? "the listing" : `the listing of bucket "${printable(bucket)}"`;
   return `${operation === "head" ? "the head of " : ""}"${printable(key)}"`;
 }
 

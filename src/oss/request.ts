@@ -26,12 +26,14 @@ export interface RequestBuilderOptions {
 }
 
 export class RequestBuilder {
+  readonly bucket: string;
   readonly #address: BucketAddress;
   readonly #state: Readonly<SigningState>;
   readonly #nowMs: () => number;
   readonly #sign: Sign;
 
   constructor({ address, bucket, signature, state, nowMs }: RequestBuilderOptions) {
+    this.bucket = bucket;
     this.#address = address;
     this.#state = state;
     this.#nowMs = nowMs;

@@ -33,7 +33,7 @@ export class OssSource implements ObjectSource {
   async listPage(position: ListPosition, signal: AbortSignal): ReturnType<ObjectSource["listPage"]> {
     const request = this.#requests.build({ method: "GET", query: listQuery(position) });
     const page = new PageBody();
-    const asked = { operation: "list", key: "", request } as const;
+    const asked = { operation: "list", key: "", bucket: this.#requests.bucket, request } as const;
     const { receivedBytes } = await exchange(this.#transport, asked, page, signal);
     try {
       const listing = parseListing(page.bytes());

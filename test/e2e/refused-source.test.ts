@@ -15,7 +15,7 @@ const once = ["--retries", "1"];
 
 test.concurrent("an unknown bucket is named", async () => {
   await using scene = await openFilled();
-  expectRefusal(await scene.run("populate", [], { bucket: "no-such-bucket" }), 3, "NoSuchBucket");
+  expectRefusal(await scene.run("populate", [], { bucket: "no-such-bucket" }), 3, "no-such-bucket");
   expect(await pathsIn(scene.target)).toEqual([]);
 });
 

@@ -59,7 +59,7 @@ export async function runPopulate(
   await using plane = openDataPlane(config, connection, target, durability, { keepsUnfinished });
   state.watch(plane);
   const { firstStartedAt } = attempt;
-  const checkpointer = keepsUnfinished
+  let checkpointer = keepsUnfinished
     ? keepProgress(config, host, state, { root: target.root, plane, durability, firstStartedAt, from })
     : undefined;
   const begin = async (): Promise<void> => {
@@ -77,20 +77,25 @@ export async function runPopulate(
       begin,
     });
     state.watch(undefined);
+    if (config.dryRun) return;
+    state.phase = "syncing";
+    if (state.ledger.failureKinds.size > 0) {
+      await keepLast(checkpointer, undefined, host);
+      return;
+    }
+    // Directories that keep us out could not be gone on with: from here on a killed run starts over.
+    if (keepsUsOut(config.target, readIdentity())) {
+      checkpointer = undefined;
+      await dropCheckpoint(target.root);
+    }
+    await finish(config, host, target, previous !== undefined, durability.method === "fsync");
+    await plane.syncDirectories();
+    await durability.sync(host.signal);
+    host.signal.throwIfAborted();
   } catch (error) {
     await keepLast(checkpointer, error, host);
     throw error;
   }
-  if (config.dryRun) return;
-  state.phase = "syncing";
-  if (state.ledger.failureKinds.size > 0) {
-    await keepLast(checkpointer, undefined, host);
-    return;
-  }
-  await finish(config, host, target, previous !== undefined, durability.method === "fsync");
-  await plane.syncDirectories();
-  await durability.sync(host.signal);
-  host.signal.throwIfAborted();
   // From here on a signal no longer changes the verdict: everything is in place and on stable storage.
   await removeState(target.root);
 }
@@ -176,8 +181,6 @@ async function finish(
   resumed: boolean,
   fsync: boolean,
 ): Promise<void> {
-  // Directories that keep us out could not be gone on with: from here on a killed run starts over.
-  if (keepsUsOut(wanted, readIdentity())) await dropCheckpoint(root);
   const madeSinceMs = wanted.allowNonEmpty ? abilities?.startedCtimeMs : undefined;
   const options = { root, attributes: wanted, chownRoot: wanted.chownRoot, resumed, madeSinceMs, fsync };
   await finishDirectories(options, host.signal);

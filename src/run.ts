@@ -87,6 +87,7 @@ function reportOf(config: Config, host: RunHost, state: RunState, verdict: Verdi
     startedAtMs,
     finishedAtMs: Date.now(),
     firstStartedAt: state.firstStartedAt,
+    resumed: state.resumed,
     receivedBytes: stats.receivedBytes,
     requests: tally.requests,
     limitBytesPerSecond: effort.limitBytesPerSecond,

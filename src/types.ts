@@ -199,12 +199,21 @@ export interface DataPlane extends AsyncDisposable {
   settleFile(file: FileId): Promise<void>;
   /** Closes and removes the file of an object that failed or starts over. */
   abandonFile(file: FileId): Promise<void>;
+  /** Closes the file of an unfinished object and leaves it for another run. */
+  leaveFile(file: FileId): Promise<void>;
+  /**
+   * Opens the file that an earlier run left for this target, if it is at least `leastBytes` long; otherwise removes it
+   * and resolves to undefined.
+   */
+  reopenFile(target: FileTarget, leastBytes: number): Promise<FileId | undefined>;
+  /** Removes the file that an earlier run left where this target is to be made. Whether there was one. */
+  clearPlace(target: FileTarget): Promise<boolean>;
   makeDirectory(path: SafePath): Promise<void>;
   /** What stands at each path; undefined where nothing does. Follows no symlink. */
   inspect(paths: readonly SafePath[]): Promise<readonly (ExistingFile | undefined)[]>;
   /** Gives staged files their modification time and final name; one result per target. */
   publish(targets: readonly FileTarget[]): Promise<readonly (undefined | Error)[]>;
-  /** Where files are synced one by one: the entries of all directories changed since the last call. */
+  /** Where files are synced one by one: the open large ones, and the entries of all directories changed since the last call. */
   syncDirectories(): Promise<void>;
   stats(): PlaneStats;
 }
@@ -231,7 +240,8 @@ export interface Metrics {
   retried(kind: string): void;
   /** Seconds that requests waited for the throughput limit before they were sent. */
   limited(seconds: number): void;
-  outcome(outcome: "copied" | "skipped" | "failed", bytes: number): void;
+  /** `bytes` are those of all `objects`, which are one unless it is said. */
+  outcome(outcome: "copied" | "skipped" | "failed", bytes: number, objects?: number): void;
   inFlight(requests: number): void;
 }
 

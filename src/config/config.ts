@@ -54,6 +54,10 @@ export interface TargetConfig {
   readonly mtime: boolean;
   readonly overwrite: "always" | "never" | "older";
   readonly unsupported: "fail" | "skip";
+  /** Whether a killed run is continued. */
+  readonly resume: boolean;
+  /** Age from which a checkpoint is not trusted any more. */
+  readonly resumeWithinMs: number;
 }
 
 export interface EffortConfig {
@@ -62,6 +66,8 @@ export interface EffortConfig {
   readonly concurrency: number;
   readonly partBytes: number;
   readonly memoryBytes: number;
+  /** The cgroup's; undefined is unlimited. */
+  readonly memoryLimitBytes: number | undefined;
   readonly threads: number;
   readonly connectTimeoutMs: number;
   readonly stallTimeoutMs: number;

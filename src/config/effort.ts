@@ -31,6 +31,7 @@ export function effortConfig(settings: Settings, around: Surroundings, remarks: 
     concurrency: settings.get("concurrency") ?? clamp(Math.round(64 * around.cgroup.cpus), 32, 256),
     partBytes,
     memoryBytes,
+    memoryLimitBytes: around.cgroup.memoryBytes,
     threads: threadCount(settings, around, memoryBytes),
     connectTimeoutMs: settings.get("connect-timeout"),
     stallTimeoutMs: settings.get("stall-timeout"),

@@ -60,6 +60,20 @@ export const target = {
     default: "fail",
     help: "What a key that cannot be a file is.",
   },
+  "no-resume": {
+    group: "Target",
+    verbs: populate,
+    kind: flag,
+    default: "false",
+    help: "Start over where an earlier run was stopped, instead of going on.",
+  },
+  "resume-within": {
+    group: "Target",
+    verbs: populate,
+    kind: duration(0),
+    default: "24h",
+    help: "Start over if the earlier run's progress is older.",
+  },
   overwrite: {
     group: "Target",
     verbs: copy,

@@ -170,6 +170,8 @@ function targetConfig(settings: Settings, workingDirectory: string, problems: st
     mtime: !settings.get("no-mtime"),
     overwrite: settings.get("overwrite"),
     unsupported: settings.get("unsupported"),
+    resume: !settings.get("no-resume"),
+    resumeWithinMs: settings.get("resume-within"),
   };
 }
 

@@ -15,6 +15,8 @@ export interface PlaneSetup {
   readonly requests: Pick<RequestBuilderOptions, "bucket" | "signature"> & { readonly address: BucketAddress };
   readonly memoryBytes: number;
   readonly writer: VolumeWriterOptions;
+  /** Whether unfinished large files stay at the end, for another run to go on with. */
+  readonly keepsUnfinished?: boolean;
 }
 
 export interface TransportSetup {
@@ -24,7 +26,7 @@ export interface TransportSetup {
 
 /** A data plane on this thread; `state` stays the caller's, who keeps it current. Throws CopyError `volume`. */
 export function buildPlane(
-  { transport: how, requests, memoryBytes, writer }: PlaneSetup,
+  { transport: how, requests, memoryBytes, writer, keepsUnfinished = false }: PlaneSetup,
   state: SigningState,
 ): LocalPlane {
   const transport = buildTransport(how);
@@ -34,6 +36,7 @@ export function buildPlane(
     reader: new ObjectReader(transport, builder),
     slabs: new Slabs(memoryBytes),
     writer: new VolumeWriter(writer),
+    keepsUnfinished,
   });
 }
 

@@ -28,6 +28,8 @@ export interface LocalPlaneParts {
   readonly reader: ObjectReader;
   readonly slabs: Slabs;
   readonly writer: VolumeWriter;
+  /** Whether files that are open at the end stay, for another run to go on with. */
+  readonly keepsUnfinished: boolean;
 }
 
 /** The data plane in this very thread: connection → slab → CRC → file. */
@@ -70,6 +72,15 @@ export class LocalPlane implements DataPlane {
     return this.#keep(await this.#parts.writer.openFile(target));
   }
 
+  async reopenFile(target: FileTarget, leastBytes: number): Promise<FileId | undefined> {
+    const file = this.#parts.writer.reopenFile(target, leastBytes);
+    return file && this.#keep(file);
+  }
+
+  async clearPlace(target: FileTarget): Promise<boolean> {
+    return this.#parts.writer.clearPlace(target);
+  }
+
   /** The descriptor of a file, by which another thread of this process can join in writing it. */
   async shareFile(file: FileId): Promise<number> {
     return this.#file(file).descriptor;
@@ -80,7 +91,7 @@ export class LocalPlane implements DataPlane {
     return this.#keep(this.#parts.writer.joinFile(target, descriptor));
   }
 
-  /** Closes a file that another plane will settle. */
+  /** Closes a file that another plane, or another run, will settle. */
   async leaveFile(file: FileId): Promise<void> {
     await this.#file(file).abandon({ remove: false });
     this.#files.delete(file);
@@ -131,8 +142,10 @@ export class LocalPlane implements DataPlane {
     return this.#parts.writer.publish(targets);
   }
 
-  syncDirectories(): Promise<void> {
-    return this.#parts.writer.syncDirectories();
+  async syncDirectories(): Promise<void> {
+    const { writer } = this.#parts;
+    if (writer.fsyncsFiles) await Promise.all([...this.#files.values()].map((file) => file.sync()));
+    await writer.syncDirectories();
   }
 
   stats(): PlaneStats {
@@ -141,7 +154,7 @@ export class LocalPlane implements DataPlane {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#parts.transport[Symbol.asyncDispose]();
-    for (const file of this.#files.values()) await file.abandon({ remove: true });
+    for (const file of this.#files.values()) await file.abandon({ remove: !this.#parts.keepsUnfinished });
     this.#parts.writer[Symbol.dispose]();
   }
 

@@ -9,6 +9,8 @@ import type { LocalPlane } from "./local-plane.ts";
 export const remoteMethods = [
   "copyWhole",
   "openFile",
+  "reopenFile",
+  "clearPlace",
   "shareFile",
   "joinFile",
   "leaveFile",

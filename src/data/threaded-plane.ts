@@ -68,10 +68,17 @@ export class ThreadedPlane implements DataPlane {
 
   async openFile(target: FileTarget): Promise<FileId> {
     const owner = this.#idlest();
-    const opened = await owner.call("openFile", [target]);
-    const id = this.#nextFile++;
-    this.#files.set(id, { target, owner, ids: new Map([[owner, Promise.resolve(opened)]]) });
-    return id;
+    return this.#share(target, owner, await owner.call("openFile", [target]));
+  }
+
+  async reopenFile(target: FileTarget, leastBytes: number): Promise<FileId | undefined> {
+    const owner = this.#idlest();
+    const opened = await owner.call("reopenFile", [target, leastBytes]);
+    return opened === undefined ? undefined : this.#share(target, owner, opened);
+  }
+
+  clearPlace(target: FileTarget): Promise<boolean> {
+    return this.#idlest().call("clearPlace", [target]);
   }
 
   async copyRange(request: RangeRequest, signal: AbortSignal): Promise<RangeResult> {
@@ -98,6 +105,13 @@ export class ThreadedPlane implements DataPlane {
     const shared = this.#file(file);
     await this.#leave(shared);
     await shared.owner.call("abandonFile", [await this.#join(shared, shared.owner)]);
+    this.#files.delete(file);
+  }
+
+  async leaveFile(file: FileId): Promise<void> {
+    const shared = this.#file(file);
+    await this.#leave(shared);
+    await shared.owner.call("leaveFile", [await this.#join(shared, shared.owner)]);
     this.#files.delete(file);
   }
 
@@ -133,6 +147,12 @@ export class ThreadedPlane implements DataPlane {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#unsubscribe();
     await Promise.all(this.#threads.map((thread) => thread[Symbol.asyncDispose]()));
+  }
+
+  #share(target: FileTarget, owner: DataThread, opened: FileId): FileId {
+    const id = this.#nextFile++;
+    this.#files.set(id, { target, owner, ids: new Map([[owner, Promise.resolve(opened)]]) });
+    return id;
   }
 
   /** The file's number in `thread`, opened there first if need be. */

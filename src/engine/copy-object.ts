@@ -7,14 +7,17 @@ import type {
   FileId,
   FileTarget,
   ObjectEntry,
+  ObjectHead,
   ObjectSource,
   RangeResult,
   Verification,
 } from "../types.ts";
+import { endOf, missingRanges } from "./checkpoint-extents.ts";
 import { currentVersion } from "./current-version.ts";
 import { LinkedAbort } from "./linked-abort.ts";
+import type { OpenList } from "./open-list.ts";
+import type { OpenObject } from "./open-list-object.ts";
 import type { CopyTask } from "./plan.ts";
-import { planRanges } from "./plan-ranges.ts";
 import { ReceivedRanges } from "./received-ranges.ts";
 import type { Requests } from "./requests.ts";
 import { backoffMs, verdicts } from "./retry.ts";
@@ -38,16 +41,29 @@ export interface CopiedObject {
   readonly verification: Verification;
 }
 
+/** Where an object's progress is kept, so that another run can go on with it. */
+export interface Tracked {
+  readonly list: OpenList;
+  readonly open: OpenObject;
+}
+
 /**
  * One object's life: ranges, length, checksum, settled file. Throws the CopyError that ended it, after every request
- * and write of it has ended and its file is gone.
+ * and write of it has ended and its file is gone; if it is tracked, the file stays unless its bytes are of no use.
  */
-export async function copyObject(task: CopyTask, parts: ObjectParts, signal: AbortSignal): Promise<CopiedObject> {
+export async function copyObject(
+  task: CopyTask,
+  parts: ObjectParts,
+  signal: AbortSignal,
+  tracked?: Tracked,
+): Promise<CopiedObject> {
   let entry = task.entry;
   for (let restarts = 0; ; restarts++) {
     const target: FileTarget = { ...task.target, sizeBytes: entry.sizeBytes, modifiedMs: entry.modifiedMs };
     try {
-      return { target, verification: await copyVersion(entry, target, parts, signal) };
+      if (tracked)
+        await makeWay(entry, target, { ...parts, earlier: task.earlier === true && restarts === 0 }, signal, tracked);
+      return { target, verification: await copyVersion(entry, target, parts, signal, tracked) };
     } catch (error) {
       const again = error instanceof CopyError && verdicts[error.kind] === "restart-object";
       if (!again || restarts >= parts.restarts || signal.aborted) throw error;
@@ -57,10 +73,32 @@ export async function copyObject(task: CopyTask, parts: ObjectParts, signal: Abo
   }
 }
 
-function copyVersion(entry: ObjectEntry, target: FileTarget, parts: ObjectParts, signal: AbortSignal) {
-  const { plane, rangeBytes } = parts;
-  const whole = entry.sizeBytes <= Math.min(plane.wholeBytes, rangeBytes);
-  return whole ? copyWhole(entry, target, parts, signal) : copyRanges(entry, target, parts, signal);
+/** Unless there are extents to go on with, nothing is left of the object then, and no checkpoint says otherwise. */
+async function makeWay(
+  entry: ObjectEntry,
+  target: FileTarget,
+  parts: ObjectParts & { readonly earlier: boolean },
+  signal: AbortSignal,
+  { list, open }: Tracked,
+): Promise<void> {
+  if (open.extents.length > 0 && !isWhole(entry, parts)) return;
+  await list.startOver(open, entry, signal);
+  if (parts.earlier) await parts.plane.clearPlace(target);
+}
+
+function isWhole({ sizeBytes }: ObjectEntry, { plane, rangeBytes }: ObjectParts): boolean {
+  return sizeBytes <= Math.min(plane.wholeBytes, rangeBytes);
+}
+
+function copyVersion(
+  entry: ObjectEntry,
+  target: FileTarget,
+  parts: ObjectParts,
+  signal: AbortSignal,
+  tracked: Tracked | undefined,
+): Promise<Verification> {
+  if (isWhole(entry, parts)) return copyWhole(entry, target, parts, signal);
+  return copyRanges(entry, target, parts, signal, tracked);
 }
 
 async function copyWhole(
@@ -85,18 +123,45 @@ async function copyRanges(
   target: FileTarget,
   parts: ObjectParts,
   signal: AbortSignal,
+  tracked: Tracked | undefined,
 ): Promise<Verification> {
   const { plane } = parts;
-  const file = await plane.openFile(target);
+  const file = await openFile(entry, target, plane, signal, tracked);
   try {
-    const received = await receiveRanges(entry, file, parts, signal);
-    const verification = await verifyFile(entry, file, received, plane, signal);
+    const received = await receiveRanges(entry, file, parts, signal, tracked?.open);
+    const verification = await verifyFile(entry, file, received, parts, signal);
     await plane.settleFile(file);
     return verification;
   } catch (error) {
-    await plane.abandonFile(file);
+    if (tracked && (signal.aborted || !isUseless(error))) {
+      await plane.leaveFile(file);
+    } else {
+      tracked?.open.reset(entry);
+      await plane.abandonFile(file);
+    }
     throw error;
   }
+}
+
+/** Whether an object's bytes are of no use to a later attempt or run. */
+function isUseless(error: unknown): boolean {
+  if (!(error instanceof CopyError)) return false;
+  return verdicts[error.kind] === "restart-object" || error.kind === "missing" || error.kind === "unsupported";
+}
+
+async function openFile(
+  entry: ObjectEntry,
+  target: FileTarget,
+  plane: DataPlane,
+  signal: AbortSignal,
+  tracked: Tracked | undefined,
+): Promise<FileId> {
+  const last = tracked?.open.extents.at(-1);
+  if (!tracked || !last) return plane.openFile(target);
+  const file = await plane.reopenFile(target, endOf(last));
+  if (file !== undefined) return file;
+  await tracked.list.startOver(tracked.open, entry, signal);
+  return plane.openFile(target);
 }
 
 /** Receives all ranges, `lanes` at a time; the first error stops the others, and all have ended on return. */
@@ -105,15 +170,19 @@ async function receiveRanges(
   file: FileId,
   parts: ObjectParts,
   runSignal: AbortSignal,
+  open: OpenObject | undefined,
 ): Promise<ReceivedRanges> {
-  const received = new ReceivedRanges(entry.key);
+  const extents = open?.extents ?? [];
+  const received = new ReceivedRanges(entry.key, extents);
   using attempt = new LinkedAbort(runSignal);
   // Shared by the lanes: whoever is free takes the next range.
-  const ranges = planRanges(entry.sizeBytes, parts.rangeBytes);
+  const ranges = missingRanges(entry.sizeBytes, parts.rangeBytes, extents);
   const lane = async (): Promise<void> => {
     for (const range of ranges) {
       if (attempt.signal.aborted) return;
-      received.add(range, await receiveRange(entry, file, range, parts, attempt.signal));
+      const result = await receiveRange(entry, file, range, parts, attempt.signal);
+      received.add(range, result);
+      open?.extent({ ...range, crc64: result.crc64 });
     }
   };
   const lanes = Math.min(parts.lanes, Math.ceil(entry.sizeBytes / parts.rangeBytes));
@@ -140,15 +209,25 @@ function receiveRange(
   return requests.run(entry, kind, () => plane.copyRange(request, signal), signal);
 }
 
+/** Earlier runs received all bytes: only the checksum is still to be asked for. Throws CopyError `changed`. */
+async function askHead(entry: ObjectEntry, parts: ObjectParts, signal: AbortSignal): Promise<ObjectHead> {
+  const kind = { operation: "head", what: entry.key, bodyBytes: 0, bufferBytes: 0 } as const;
+  const head = await parts.requests.run(entry, kind, () => parts.source.head(entry.key, signal), signal);
+  if (head.etag === entry.etag && head.sizeBytes === entry.sizeBytes) return head;
+  throw new CopyError("changed", `object ${JSON.stringify(entry.key)} changed after its last range was read`);
+}
+
 async function verifyFile(
-  { key, sizeBytes }: ObjectEntry,
+  entry: ObjectEntry,
   file: FileId,
   received: ReceivedRanges,
-  plane: DataPlane,
+  parts: ObjectParts,
   signal: AbortSignal,
 ): Promise<Verification> {
+  const { plane } = parts;
+  const { key, sizeBytes } = entry;
   const { crc64, head } = received.whole(sizeBytes);
-  const check = chooseCheck(head);
+  const check = chooseCheck(head ?? (await askHead(entry, parts, signal)));
   if (check.by === "length") return "lengthOnly";
   const actual = check.by === "crc64" ? crc64 : await plane.fileMd5(file, sizeBytes, signal);
   if (actual === check.expected) return check.by;

@@ -1,12 +1,14 @@
 import type { CopyError } from "../errors.ts";
-import type { Clock, DataPlane, Logger, ObjectEntry, ObjectSource } from "../types.ts";
+import type { Clock, DataPlane, Logger, ObjectSource } from "../types.ts";
 import type { Admission } from "./admission.ts";
+import type { Checkpointer } from "./checkpointer.ts";
 import { type CopiedObject, copyObject } from "./copy-object.ts";
 import { type CopyDecision, Feeder } from "./feeder.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Limiter } from "./limiter.ts";
 import { LinkedAbort } from "./linked-abort.ts";
 import type { Pages } from "./listing.ts";
+import type { OpenObject } from "./open-list-object.ts";
 import type { CopyTask, PathRules } from "./plan.ts";
 import type { Publisher } from "./publisher.ts";
 import { BoundedQueue } from "./queue.ts";
@@ -29,6 +31,8 @@ export interface CopyParts {
   readonly space: SpaceBudget;
   /** Where files are staged before they get their names; undefined writes straight into the final names. */
   readonly publisher: Publisher | undefined;
+  /** Keeps what another run needs to go on; undefined where none could. */
+  readonly checkpointer?: Checkpointer | undefined;
   /** Called once, when all that can be foreseen is in order and before anything is written. */
   readonly begin: () => Promise<void>;
 }
@@ -93,18 +97,28 @@ async function copyQueued(
   options: CopyOptions,
   stop: LinkedAbort,
 ): Promise<void> {
-  const { plane } = parts;
+  const { plane, checkpointer } = parts;
   if (!plane) throw new Error("there is no data plane to copy with");
   await parts.begin();
   const run = new Workers({ ...parts, plane }, options, stop);
-  const next = async (): Promise<CopyTask | undefined> => (feeder.doomed ? undefined : queue.take());
-  const workers = Array.from({ length: options.concurrency }, () =>
-    run.work(next).catch((error: unknown) => {
-      stop.abort(error);
-      queue.close({ error });
-    }),
-  );
-  await Promise.all(workers);
+  const fail = (error: unknown): void => {
+    stop.abort(error);
+    queue.close({ error });
+  };
+  const next = async (): Promise<Work | undefined> => {
+    if (feeder.doomed) return undefined;
+    await checkpointer?.list.room(stop.signal);
+    let open: OpenObject | undefined;
+    const task = await queue.take(({ entry }) => {
+      open = checkpointer?.list.handOut(entry);
+    });
+    return task && { task, open };
+  };
+  using checkpoints = new LinkedAbort(stop.signal);
+  const checkpointing = checkpointer?.run(checkpoints.signal).catch(fail);
+  await Promise.all(Array.from({ length: options.concurrency }, () => run.work(next).catch(fail)));
+  checkpoints.abort(new Error("the work has ended"));
+  await checkpointing;
   stop.signal.throwIfAborted();
   await parts.publisher?.flush();
 }
@@ -114,6 +128,12 @@ async function drain(queue: BoundedQueue<CopyTask>): Promise<void> {
   while (await queue.take()) {
     // looked at by the feeder already
   }
+}
+
+/** A task and its place on the open list, if there is one. */
+interface Work {
+  readonly task: CopyTask;
+  readonly open: OpenObject | undefined;
 }
 
 type WorkerParts = CopyParts & { readonly plane: DataPlane };
@@ -134,27 +154,28 @@ class Workers {
     this.#objectParts = { ...parts, rangeBytes, lanes: concurrency, restarts: retries };
   }
 
-  async work(next: () => Promise<CopyTask | undefined>): Promise<void> {
+  async work(next: () => Promise<Work | undefined>): Promise<void> {
     const { signal } = this.#stop;
-    for (let task = await next(); task && !signal.aborted; task = await next()) {
-      if (task.entry.sizeBytes > this.#options.rangeBytes) await this.#copyLarge(task);
-      else await this.#copy(task);
+    for (let work = await next(); work && !signal.aborted; work = await next()) {
+      if (work.task.entry.sizeBytes > this.#options.rangeBytes) await this.#copyLarge(work);
+      else await this.#copy(work);
     }
   }
 
-  async #copyLarge(task: CopyTask): Promise<void> {
+  async #copyLarge(work: Work): Promise<void> {
     while (this.#large >= largeAtOnce) await new Promise<void>((resolve) => this.#largeWaiting.push(resolve));
     this.#large++;
     try {
-      await this.#copy(task);
+      await this.#copy(work);
     } finally {
       this.#large--;
       this.#largeWaiting.shift()?.();
     }
   }
 
-  async #copy(task: CopyTask): Promise<void> {
-    const { plane, ledger, publisher } = this.#parts;
+  async #copy(work: Work): Promise<void> {
+    const { plane, ledger, publisher, checkpointer } = this.#parts;
+    const { task, open } = work;
     const { signal } = this.#stop;
     if (signal.aborted) return;
     const { entry, target } = task;
@@ -162,29 +183,46 @@ class Workers {
       if (task.kind === "directory") {
         await plane.makeDirectory(target.path);
         ledger.copied(entry.key, 0, undefined);
+        open?.copied(0, undefined);
         return;
       }
-      const copied = await copyObject(task, this.#objectParts, signal);
-      if (publisher) await publisher.add(copied.target, (error) => this.#published(entry, copied, error));
-      else ledger.copied(entry.key, copied.target.sizeBytes, copied.verification);
+      const tracked = checkpointer && open && { list: checkpointer.list, open };
+      const copied = await copyObject(task, this.#objectParts, signal, tracked);
+      if (publisher) await publisher.add(copied.target, (error) => this.#published(work, copied, error));
+      else this.#copied(work, copied);
     } catch (error) {
       if (signal.aborted || !isObjectsOwn(error)) throw error;
-      this.#failed(entry, error);
+      if (task.earlier && error.kind === "missing") await this.#gone(work);
+      else this.#failed(work, error);
     }
   }
 
-  #published(entry: ObjectEntry, copied: CopiedObject, error: unknown): void {
-    if (error === undefined) this.#parts.ledger.copied(entry.key, copied.target.sizeBytes, copied.verification);
-    else if (isObjectsOwn(error)) this.#failed(entry, error);
+  #copied({ task, open }: Work, { target, verification }: CopiedObject): void {
+    this.#parts.ledger.copied(task.entry.key, target.sizeBytes, verification);
+    open?.copied(target.sizeBytes, verification);
+  }
+
+  #published(work: Work, copied: CopiedObject, error: unknown): void {
+    if (error === undefined) this.#copied(work, copied);
+    else if (isObjectsOwn(error)) this.#failed(work, error);
     else this.#stop.abort(error);
   }
 
-  #failed(entry: ObjectEntry, error: CopyError): void {
+  /** An object that an earlier run listed: what that one left of it goes too. */
+  async #gone({ task, open }: Work): Promise<void> {
+    await this.#parts.plane.clearPlace(task.target);
+    this.#parts.ledger.gone(task.entry);
+    open?.dropped();
+  }
+
+  #failed({ task: { entry }, open }: Work, error: CopyError): void {
     const { ledger } = this.#parts;
     if (error.kind === "unsupported" && this.#options.unsupported === "skip") {
       ledger.skipped(entry, error.message);
+      open?.skipped();
       return;
     }
+    open?.failed();
     ledger.failed(entry, error);
     const { maxFailures } = this.#options;
     if (maxFailures !== undefined && ledger.counts.failed.objects >= maxFailures) {

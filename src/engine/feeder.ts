@@ -1,7 +1,10 @@
 import type { CopyError } from "../errors.ts";
 import type { ExistingFile, ObjectEntry } from "../types.ts";
+import type { CheckpointState } from "./checkpoint.ts";
+import { comparePositions, type Position } from "./checkpoint-position.ts";
 import type { CopyOptions, CopyParts } from "./copy-run.ts";
 import { servedVersions } from "./current-version.ts";
+import { ancestorsOf, beginningsOf, pathOf, standingFiles } from "./earlier-files.ts";
 import type { Pages } from "./listing.ts";
 import { archived, type CopyTask, needsProbe, Planner } from "./plan.ts";
 import type { BoundedQueue } from "./queue.ts";
@@ -18,10 +21,13 @@ export type CopyDecision = (
 export class Feeder {
   readonly #queue: BoundedQueue<CopyTask>;
   readonly #planner: Planner;
+  readonly #prefix: string;
   readonly #prefixLength: number;
   readonly #parts: CopyParts;
   readonly #options: CopyOptions;
-  readonly #digest = new SourceDigest();
+  readonly #digest: SourceDigest;
+  /** Keys that an earlier run left open. */
+  readonly #earlier: ReadonlySet<string>;
   #doomed = false;
   /** Whether archived objects can be read directly; undefined until one was tried. */
   #readsArchive: boolean | undefined;
@@ -29,9 +35,13 @@ export class Feeder {
   constructor(prefix: string, queue: BoundedQueue<CopyTask>, parts: CopyParts, options: CopyOptions) {
     this.#queue = queue;
     this.#planner = new Planner(prefix, parts.rules, options.sorted);
+    this.#prefix = prefix;
     this.#prefixLength = prefix.length;
     this.#parts = parts;
     this.#options = options;
+    const { checkpointer } = parts;
+    this.#digest = checkpointer?.digest ?? new SourceDigest();
+    this.#earlier = new Set(checkpointer?.from?.open.map(({ entry }) => entry.key));
   }
 
   /** Whether the listing alone showed enough failures; the rest is then listed only to report them together. */
@@ -45,55 +55,115 @@ export class Feeder {
 
   /** Reads the listing to its end and closes the queue. Throws CopyError when the listing fails or cannot fit. */
   async run(pages: Pages, signal: AbortSignal): Promise<void> {
-    const { ledger, space, logger } = this.#parts;
-    for await (const page of pages(signal)) {
+    const { ledger, logger, checkpointer } = this.#parts;
+    const from = checkpointer?.from;
+    if (from) await this.#resume(from, signal);
+    // A checkpoint is resumed only where positions are keys.
+    const startAfter = from?.digest.startAfter?.toString();
+    for await (const page of pages(signal, startAfter)) {
       signal.throwIfAborted();
       const selected = page.entries.filter(({ key }) => this.#options.select(key.slice(this.#prefixLength)));
       for (const entry of selected) this.#digest.add(entry);
-      const served = await this.#served(selected, signal);
-      const planned = served.flatMap((entry) => this.#plan(entry));
-      const tasks = await this.#undone(await this.#readable(planned, signal));
-      this.#judge(); // also by keys that were looked up in vain
-      if (this.#doomed) continue;
-      for (const { task, existing } of tasks) space.claim(task, existing);
-      for (const { task } of tasks) await this.#queue.put(task);
+      const served = await this.#served(this.#new(selected, from?.frontier), signal);
+      await this.#feed(await this.#planAll(served, () => this.#planner), signal);
     }
     ledger.listingEnded();
     logger.info("listing complete", { ...ledger.counts.listed });
     this.#queue.close();
   }
 
+  /** The earlier run's open entries come first; then its listing goes on. */
+  async #resume({ open, digest }: CheckpointState, signal: AbortSignal): Promise<void> {
+    const { rules, plane } = this.#parts;
+    if (!plane) throw new Error("there is no data plane to resume with");
+    const parts = { rules, plane };
+    const entries = open.map(({ entry }) => entry);
+    const ancestors = new Set(entries.flatMap(({ key }) => ancestorsOf(key, this.#prefixLength)));
+    const files = new Set(await standingFiles([...ancestors], this.#prefixLength, parts));
+    for (const { key } of entries) if (ancestors.has(key)) files.add(key);
+    const plannerOf = ({ key }: ObjectEntry): Planner => {
+      const planner = new Planner(this.#prefix, rules, this.#options.sorted);
+      for (const ancestor of ancestorsOf(key, this.#prefixLength)) if (files.has(ancestor)) planner.knowFile(ancestor);
+      return planner;
+    };
+    await this.#feed(await this.#planAll(await this.#served(entries, signal), plannerOf), signal);
+    if (digest.startAfter === undefined) return;
+    const beginnings = beginningsOf(digest.startAfter.toString(), this.#prefixLength);
+    const known = new Set(await standingFiles(beginnings, this.#prefixLength, parts));
+    for (const key of beginnings) if (known.has(key) || this.#earlier.has(key)) this.#planner.knowFile(key);
+  }
+
+  /** Those beyond the frontier; of the others only the names matter. */
+  #new(entries: readonly ObjectEntry[], frontier: Position | undefined): readonly ObjectEntry[] {
+    if (frontier === undefined) return entries;
+    return entries.filter((entry) => {
+      const isNew = comparePositions(entry.key, frontier) > 0;
+      if (!isNew) this.#planner.plan(entry);
+      return isNew;
+    });
+  }
+
+  async #feed(planned: readonly CopyTask[], signal: AbortSignal): Promise<void> {
+    const tasks = await this.#undone(await this.#readable(planned, signal));
+    this.#judge(); // also by keys that were looked up in vain
+    if (this.#doomed) return;
+    // What an earlier run left of its open files is not counted as free: they cannot be asked to fit once more.
+    for (const { task, existing } of tasks) if (!task.earlier) this.#parts.space.claim(task, existing);
+    for (const { task } of tasks) await this.#queue.put(task);
+  }
+
   /** With links replaced by what they lead to; one that leads nowhere is its own failure. */
   async #served(entries: readonly ObjectEntry[], signal: AbortSignal): Promise<readonly ObjectEntry[]> {
     const served = await servedVersions(entries, this.#parts, signal);
     this.#parts.ledger.listed(served.map(({ entry }) => entry));
-    for (const each of served) if (each.status === "lost") this.#refused(each.entry, each.error);
+    for (const each of served) if (each.status === "lost") await this.#refused(each.entry, each.error);
     return served.flatMap((each) => (each.status === "served" ? [each.entry] : []));
   }
 
-  #plan(entry: ObjectEntry): CopyTask[] {
-    const planned = this.#planner.plan(entry);
-    switch (planned.status) {
-      case "task":
-        return [planned.task];
-      case "nothing":
-        this.#parts.ledger.copied(entry.key, 0, undefined);
-        return [];
-      case "refused":
-        this.#refused(entry, planned.error);
-        return [];
+  async #planAll(entries: readonly ObjectEntry[], plannerOf: (entry: ObjectEntry) => Planner): Promise<CopyTask[]> {
+    const { ledger, checkpointer } = this.#parts;
+    const tasks: CopyTask[] = [];
+    for (const entry of entries) {
+      const planned = plannerOf(entry).plan(entry);
+      if (planned.status === "task") {
+        tasks.push(this.#earlier.has(entry.key) ? { ...planned.task, earlier: true } : planned.task);
+      } else if (planned.status === "refused") {
+        await this.#refused(entry, planned.error);
+      } else {
+        ledger.copied(entry.key, 0, undefined);
+        checkpointer?.list.passed(entry, "copied");
+      }
     }
+    return tasks;
   }
 
-  #refused(entry: ObjectEntry, error: CopyError): void {
-    const { ledger, logger } = this.#parts;
+  async #refused(entry: ObjectEntry, error: CopyError): Promise<void> {
+    const { ledger, logger, checkpointer } = this.#parts;
+    if (this.#earlier.has(entry.key) && error.kind === "missing") {
+      await this.#clear(entry);
+      ledger.gone(entry);
+      checkpointer?.list.dropped(entry.key);
+      return;
+    }
     if (this.#options.unsupported === "skip" && error.kind === "unsupported") {
       logger.warn("object skipped", { key: entry.key, reason: error.message });
+      await this.#clear(entry);
       ledger.skipped(entry, error.message);
+      checkpointer?.list.passed(entry, "skipped");
       return;
     }
     ledger.failed(entry, error);
+    checkpointer?.list.refused(entry);
     this.#judge();
+  }
+
+  /** Removes what an earlier run may have left of an entry that is to have no file any more. */
+  async #clear(entry: ObjectEntry): Promise<void> {
+    const { plane, rules } = this.#parts;
+    const path = this.#earlier.has(entry.key) ? pathOf(entry.key.slice(this.#prefixLength), rules) : undefined;
+    if (!plane || path === undefined) return;
+    const { sizeBytes, modifiedMs } = entry;
+    await plane.clearPlace({ path, sizeBytes, modifiedMs, version: rules.versionOf(entry) });
   }
 
   #judge(): void {
@@ -107,7 +177,7 @@ export class Feeder {
     if (!doubtful) return tasks;
     this.#readsArchive ??= await this.#canRead(doubtful.entry, signal);
     if (this.#readsArchive) return tasks;
-    for (const { entry } of tasks) if (needsProbe(entry)) this.#refused(entry, archived(entry));
+    for (const { entry } of tasks) if (needsProbe(entry)) await this.#refused(entry, archived(entry));
     return tasks.filter(({ entry }) => !needsProbe(entry));
   }
 
@@ -129,13 +199,14 @@ export class Feeder {
     const { plane } = this.#parts;
     if (!decide || !plane || tasks.length === 0) return tasks.map((task) => ({ task, existing: undefined }));
     const found = await plane.inspect(tasks.map(({ target }) => target.path));
-    return tasks.flatMap((task, i) => {
+    const undone: { task: CopyTask; existing: ExistingFile | undefined }[] = [];
+    for (const [i, task] of tasks.entries()) {
       const existing = found[i];
       const decision = decide(task, existing);
-      if (!decision) return [{ task, existing }];
-      if ("skip" in decision) this.#parts.ledger.skipped(task.entry, decision.skip);
-      else this.#refused(task.entry, decision.fail);
-      return [];
-    });
+      if (!decision) undone.push({ task, existing });
+      else if ("skip" in decision) this.#parts.ledger.skipped(task.entry, decision.skip);
+      else await this.#refused(task.entry, decision.fail);
+    }
+    return undone;
   }
 }

@@ -1,5 +1,6 @@
 import type { CopyError, ErrorKind } from "../errors.ts";
 import type { Counts, Failure, Logger, Metrics, ObjectEntry, Verification } from "../types.ts";
+import type { SettledCounts } from "./checkpoint.ts";
 
 const mostFailuresKept = 100;
 
@@ -49,6 +50,26 @@ export class Ledger {
     for (const entry of entries) bytes += entry.sizeBytes;
     add(this.#counts.listed, entries.length, bytes);
     this.#metrics.listed(entries.length, bytes, false);
+  }
+
+  /** What earlier runs of the same work have done counts as done. */
+  resume({ copied, skipped, verified }: SettledCounts): void {
+    const objects = copied.objects + skipped.objects;
+    const bytes = copied.bytes + skipped.bytes;
+    add(this.#counts.listed, objects, bytes);
+    add(this.#counts.copied, copied.objects, copied.bytes);
+    add(this.#counts.skipped, skipped.objects, skipped.bytes);
+    for (const proof of ["crc64", "md5", "lengthOnly"] as const) this.#verified[proof] += verified[proof];
+    this.#metrics.listed(objects, bytes, false);
+    this.#metrics.outcome("copied", copied.bytes, copied.objects);
+    this.#metrics.outcome("skipped", skipped.bytes, skipped.objects);
+  }
+
+  /** An object that an earlier run listed is neither in the source nor on the volume any more. */
+  gone({ key, sizeBytes }: ObjectEntry): void {
+    add(this.#counts.listed, -1, -sizeBytes);
+    this.#metrics.listed(-1, -sizeBytes, false);
+    this.#logger.info("object gone since an earlier run", { key });
   }
 
   listingEnded(): void {

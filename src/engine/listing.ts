@@ -10,8 +10,11 @@ export interface ListingParts {
   readonly limiter: Limiter | undefined;
 }
 
-/** Begins to read pages in order; nothing is under way before the first is asked for, nor after the generator's end. */
-export type Pages = (signal: AbortSignal) => AsyncGenerator<ListPage>;
+/**
+ * Begins to read pages in order, all or those after a key; nothing is under way before the first is asked for, nor after
+ * the generator's end.
+ */
+export type Pages = (signal: AbortSignal, startAfter?: string) => AsyncGenerator<ListPage>;
 
 export type PageWithNext = ListPage & { readonly next: ListPosition | undefined };
 

@@ -6,6 +6,8 @@ export interface CopyTask {
   readonly kind: "file" | "directory";
   readonly entry: ObjectEntry;
   readonly target: FileTarget;
+  /** Whether an earlier run handed it out, and may have left a file. */
+  readonly earlier?: boolean;
 }
 
 export type Planned =
@@ -45,6 +47,11 @@ export class Planner {
     this.#prefixLength = prefix.length;
     this.#rules = rules;
     this.#sorted = sorted;
+  }
+
+  /** Tells of a file key that came before all that are planned here, longer ones later. */
+  knowFile(key: string): void {
+    this.#files.push(key);
   }
 
   plan(entry: ObjectEntry): Planned {

@@ -34,11 +34,14 @@ export class BoundedQueue<T> {
     await new Promise<void>((resolve) => this.#watchers.push(resolve));
   }
 
-  /** The next item; undefined after the end. Throws what the producer failed with, before any item left over. */
-  async take(): Promise<T | undefined> {
+  /**
+   * The next item, after `taken` saw it in the turn in which it left the queue; undefined after the end. Throws what the
+   * producer failed with, before any item left over.
+   */
+  async take(taken?: (item: T) => void): Promise<T | undefined> {
     for (;;) {
       if (this.#failure) throw this.#failure.error;
-      if (this.length > 0) return this.#shift();
+      if (this.length > 0) return this.#shift(taken);
       if (this.#closed) return undefined;
       await new Promise<void>((resolve) => this.#takers.push(resolve));
     }
@@ -53,8 +56,9 @@ export class BoundedQueue<T> {
     this.#producer?.();
   }
 
-  #shift(): T | undefined {
+  #shift(taken: ((item: T) => void) | undefined): T | undefined {
     const item = this.#items[this.#head++];
+    if (item !== undefined) taken?.(item);
     if (this.#head * 2 > this.#items.length) {
       this.#items = this.#items.slice(this.#head);
       this.#head = 0;

@@ -1,8 +1,9 @@
 import { combineCrc64 } from "../checksum/crc64.ts";
 import { CopyError } from "../errors.ts";
 import type { ByteRange, ObjectHead, RangeResult } from "../types.ts";
+import type { Extent } from "./checkpoint-extents.ts";
 
-interface Extent {
+interface Received {
   readonly start: number;
   readonly end: number;
   readonly crc64: bigint;
@@ -11,12 +12,14 @@ interface Extent {
 /** What has arrived of one version of an object. Neighbours are merged: its size follows the gaps, not the ranges. */
 export class ReceivedRanges {
   readonly #key: string;
-  readonly #byStart = new Map<number, Extent>();
-  readonly #byEnd = new Map<number, Extent>();
+  readonly #byStart = new Map<number, Received>();
+  readonly #byEnd = new Map<number, Received>();
   #head: ObjectHead | undefined;
 
-  constructor(key: string) {
+  /** `extents` arrived in an earlier run, of the same version. */
+  constructor(key: string, extents: readonly Extent[] = []) {
     this.#key = key;
+    for (const { start, length, crc64 } of extents) this.#insert({ start, end: start + length, crc64 });
   }
 
   /** Throws CopyError `changed` when the answers contradict each other: then they are of different versions. */
@@ -25,7 +28,11 @@ export class ReceivedRanges {
     if (head.crc64 !== this.#head.crc64 || head.etag !== this.#head.etag) {
       throw new CopyError("changed", `object ${JSON.stringify(this.#key)} changed while its ranges were read`);
     }
-    let extent: Extent = { start, end: start + length, crc64 };
+    this.#insert({ start, end: start + length, crc64 });
+  }
+
+  #insert(received: Received): void {
+    let extent = received;
     const before = this.#byEnd.get(extent.start);
     if (before) extent = this.#join(before, extent);
     const after = this.#byStart.get(extent.end);
@@ -34,14 +41,17 @@ export class ReceivedRanges {
     this.#byEnd.set(extent.end, extent);
   }
 
-  /** The CRC-64 of all `sizeBytes`, and the head that all answers share. Throws Error when bytes are missing. */
-  whole(sizeBytes: number): { readonly crc64: bigint; readonly head: ObjectHead } {
+  /**
+   * The CRC-64 of all `sizeBytes`, and the head that all answers share: undefined if there were none. Throws Error when
+   * bytes are missing.
+   */
+  whole(sizeBytes: number): { readonly crc64: bigint; readonly head: ObjectHead | undefined } {
     const all = this.#byStart.get(0);
-    if (!this.#head || all?.end !== sizeBytes) throw new Error(`object ${this.#key} is not complete`);
+    if (all?.end !== sizeBytes) throw new Error(`object ${this.#key} is not complete`);
     return { crc64: all.crc64, head: this.#head };
   }
 
-  #join(left: Extent, right: Extent): Extent {
+  #join(left: Received, right: Received): Received {
     this.#byEnd.delete(left.end);
     this.#byStart.delete(right.start);
     const crc64 = combineCrc64(left.crc64, right.crc64, right.end - right.start);

@@ -1,4 +1,4 @@
-import type { CopyReport } from "../types.ts";
+import type { CopyReport, Counts } from "../types.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Verdict } from "./verdict.ts";
 
@@ -13,6 +13,8 @@ export interface ReportFacts {
   readonly startedAtMs: number;
   readonly finishedAtMs: number;
   readonly firstStartedAt: string | undefined;
+  /** The checkpoint that the run went on from, and what earlier runs had copied by then. */
+  readonly resumed: { readonly fromMs: number; readonly copied: Counts } | undefined;
   readonly receivedBytes: number;
   readonly requests: CopyReport["requests"];
   readonly limitBytesPerSecond: number | undefined;
@@ -24,6 +26,7 @@ export interface ReportFacts {
 /** The report of a run that has ended. */
 export function buildReport(ledger: Ledger, verdict: Verdict, facts: ReportFacts): CopyReport {
   const { counts } = ledger;
+  const { resumed } = facts;
   const startedAt = new Date(facts.startedAtMs).toISOString();
   const durationSeconds = (facts.finishedAtMs - facts.startedAtMs) / 1000;
   const perSecond = (amount: number): number => (durationSeconds > 0 ? Math.round(amount / durationSeconds) : 0);
@@ -40,7 +43,7 @@ export function buildReport(ledger: Ledger, verdict: Verdict, facts: ReportFacts
     sourceDigest: facts.sourceDigest ?? null,
     startedAt,
     firstStartedAt: facts.firstStartedAt ?? startedAt,
-    resumedFrom: null,
+    resumedFrom: resumed ? new Date(resumed.fromMs).toISOString() : null,
     finishedAt: new Date(facts.finishedAtMs).toISOString(),
     durationSeconds,
     objects: {
@@ -48,7 +51,7 @@ export function buildReport(ledger: Ledger, verdict: Verdict, facts: ReportFacts
       copied: counts.copied.objects,
       skipped: counts.skipped.objects,
       failed: counts.failed.objects,
-      resumed: 0,
+      resumed: resumed?.copied.objects ?? 0,
     },
     bytes: {
       listed: counts.listed.bytes,
@@ -59,8 +62,8 @@ export function buildReport(ledger: Ledger, verdict: Verdict, facts: ReportFacts
     verified: { ...ledger.verified },
     requests: facts.requests,
     throughput: {
-      bytesPerSecond: perSecond(counts.copied.bytes),
-      objectsPerSecond: perSecond(counts.copied.objects),
+      bytesPerSecond: perSecond(counts.copied.bytes - (resumed?.copied.bytes ?? 0)),
+      objectsPerSecond: perSecond(counts.copied.objects - (resumed?.copied.objects ?? 0)),
       limitBytesPerSecond: facts.limitBytesPerSecond ?? null,
     },
     waits: facts.waits,

@@ -30,7 +30,11 @@ export async function selectSource(
     );
   }
   if (object) {
-    return { kind: "object", prefix: path.slice(0, path.lastIndexOf("/") + 1), pages: () => onePage([object]) };
+    return {
+      kind: "object",
+      prefix: path.slice(0, path.lastIndexOf("/") + 1),
+      pages: (_, after) => onePage(after === object.key ? [] : [object]),
+    };
   }
   if (!first && !allowEmpty) {
     throw new CopyError(
@@ -38,8 +42,21 @@ export async function selectSource(
       `there is nothing under the path ${JSON.stringify(path)} (--allow-empty accepts that)`,
     );
   }
-  const pages: Pages = (reader) => (first ? pagesFrom(first, parts, reader) : onePage([]));
+  const pages: Pages = (reader, startAfter) => {
+    if (startAfter !== undefined) return pagesAfter(startAfter, directory, parts, reader);
+    return first ? pagesFrom(first, parts, reader) : onePage([]);
+  };
   return { kind: "directory", prefix: directory, pages };
+}
+
+async function* pagesAfter(
+  startAfter: string,
+  prefix: string,
+  parts: ListingParts,
+  signal: AbortSignal,
+): AsyncGenerator<ListPage> {
+  const first = await firstFilledPage({ prefix, startAfter }, parts, signal);
+  if (first) yield* pagesFrom(first, parts, signal);
 }
 
 /** The object that has exactly this key: in key order it comes before all others that begin with it. */

@@ -84,9 +84,9 @@ export class Tally implements Metrics {
     this.#limiterSeconds += seconds;
   }
 
-  outcome(outcome: "copied" | "skipped" | "failed", bytes: number): void {
+  outcome(outcome: "copied" | "skipped" | "failed", bytes: number, objects = 1): void {
     const counts = this.#outcomes[outcome];
-    counts.objects++;
+    counts.objects += objects;
     counts.bytes += bytes;
   }
 

@@ -1,4 +1,5 @@
 import type { Config } from "../config/config.ts";
+import type { Checkpointer } from "../engine/checkpointer.ts";
 import { type CopyParts, copyAll } from "../engine/copy-run.ts";
 import { createDecision } from "../engine/decide-copy.ts";
 import { Publisher } from "../engine/publisher.ts";
@@ -8,8 +9,9 @@ import type { DataPlane } from "../types.ts";
 import { chooseDurability, type Durability } from "../volume/durability.ts";
 import { finishDirectories } from "../volume/finish-directories.ts";
 import { freeSpace } from "../volume/space.ts";
-import { type PreparedTarget, prepareTarget } from "../volume/target.ts";
+import type { PreparedTarget } from "../volume/target.ts";
 import { type Connection, connect } from "./connect.ts";
+import { holdTarget } from "./hold-target.ts";
 import type { RunHost } from "./host.ts";
 import { openPlane } from "./plane.ts";
 import { openSource, pathRules, type SelectedSource } from "./source.ts";
@@ -17,7 +19,8 @@ import type { RunState } from "./state.ts";
 
 /** Copies into a directory that people may be reading: staged, verified, synced, then named. */
 export async function runCopy(config: Config, host: RunHost, state: RunState): Promise<void> {
-  const target = await prepareTarget(targetOptions(config, host));
+  await using held = await holdTarget(config, host);
+  const { target } = held;
   await using connection = await connect(config, host, state);
   const source = await openSource(config, connection, host, state);
   const durability = await durabilityOf(config, target);
@@ -61,6 +64,7 @@ export interface CopySetup {
   /** Undefined in a dry run of a copy into a directory that does not exist yet. */
   readonly plane: DataPlane | undefined;
   readonly publisher: Publisher | undefined;
+  readonly checkpointer?: Checkpointer | undefined;
   readonly begin: () => Promise<void>;
 }
 
@@ -76,6 +80,7 @@ export async function copySelected(config: Config, host: RunHost, state: RunStat
     rules: pathRules,
     space: new SpaceBudget(target.exists ? await freeSpace(target.root) : undefined),
     publisher: setup.publisher,
+    checkpointer: setup.checkpointer,
     begin: async () => {
       await setup.begin();
       state.phase = "copying";
@@ -105,13 +110,10 @@ export function openDataPlane(
   config: Config,
   connection: Connection,
   { root, abilities }: PreparedTarget,
-  durability: Durability,
+  { method }: Durability,
+  { keepsUnfinished = false } = {},
 ): DataPlane {
-  return openPlane(config, connection, { root, abilities, fsyncFiles: durability.method === "fsync" });
-}
-
-export function targetOptions({ verb, dryRun, target }: Config, host: RunHost) {
-  return { ...target, verb, dryRun, processOne: host.isProcess1 };
+  return openPlane(config, connection, { root, abilities, fsyncFiles: method === "fsync", keepsUnfinished });
 }
 
 export async function durabilityOf({ dryRun }: Config, { root, exists }: PreparedTarget): Promise<Durability> {

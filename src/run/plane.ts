@@ -9,11 +9,13 @@ export interface PlaneOptions {
   readonly abilities: TargetAbilities | undefined;
   /** Whether files are synced one by one, for want of a sync of the whole volume. */
   readonly fsyncFiles: boolean;
+  /** Whether unfinished large files stay at the end, for another run to go on with. */
+  readonly keepsUnfinished: boolean;
 }
 
 /** The data plane of a run that writes below `root`. */
 export function openPlane({ verb, target, effort }: Config, connection: Connection, options: PlaneOptions): DataPlane {
-  const { root, abilities, fsyncFiles } = options;
+  const { root, abilities, fsyncFiles, keepsUnfinished } = options;
   return new ThreadedPlane({
     threads: effort.threads,
     signing: connection.session.signing,
@@ -22,6 +24,7 @@ export function openPlane({ verb, target, effort }: Config, connection: Connecti
       transport: connection.dataTransport,
       requests: connection.requestSetup,
       memoryBytes: effort.memoryBytes,
+      keepsUnfinished,
       writer: {
         root,
         placement: verb === "copy" ? "staged" : "direct",

@@ -1,16 +1,23 @@
 import type { Config } from "../config/config.ts";
+import type { CheckpointState } from "../engine/checkpoint.ts";
 import { compareAll } from "../engine/compare-run.ts";
 import { CopyError } from "../errors.ts";
+import { keepsUsOut } from "../volume/attributes.ts";
+import { dropCheckpoint } from "../volume/checkpoint-file.ts";
 import { ListingComparison } from "../volume/compare.ts";
+import type { Durability } from "../volume/durability.ts";
 import { finishDirectories } from "../volume/finish-directories.ts";
+import { readIdentity } from "../volume/identity.ts";
 import type { OwnerRecord } from "../volume/owner-format.ts";
 import { beginAttempt, readOwnerRecord, recordFailure, removeState } from "../volume/owner-record.ts";
 import { startOver } from "../volume/start-over.ts";
-import { type PreparedTarget, prepareTarget } from "../volume/target.ts";
+import type { PreparedTarget } from "../volume/target.ts";
 import { connect } from "./connect.ts";
-import { type CopySetup, copySelected, durabilityOf, openDataPlane, targetOptions } from "./copy.ts";
+import { type CopySetup, copySelected, durabilityOf, openDataPlane } from "./copy.ts";
 import { describeSource, fingerprint } from "./fingerprint.ts";
+import { holdTarget } from "./hold-target.ts";
 import type { RunHost } from "./host.ts";
+import { checkpointOf, type EarlierWork, goOn, keepLast, keepProgress } from "./resume.ts";
 import { openSource, pathRules } from "./source.ts";
 import type { RunState } from "./state.ts";
 
@@ -31,7 +38,8 @@ export async function runPopulate(
   state: RunState,
   onAttempt: (note: AttemptNote) => void,
 ): Promise<void> {
-  const target = await prepareTarget(targetOptions(config, host));
+  await using held = await holdTarget(config, host);
+  const { target } = held;
   const previous = await previousAttempt(config, host, target);
   state.firstStartedAt = previous?.firstStartedAt;
   await using connection = await connect(config, host, state);
@@ -42,31 +50,82 @@ export async function runPopulate(
   }
   const durability = await durabilityOf(config, target);
   state.durability = durability.method;
-  if (previous?.startedEmpty && !config.dryRun) await startOver(target.root, previous, host.signal);
+  const from = config.dryRun
+    ? undefined
+    : await makeReady(config, host, state, { previous, target, source, durability });
   state.phase = "listing";
-  await using plane = openDataPlane(config, connection, target, durability);
-  state.watch(plane);
   const attempt = new Attempt(config, target, previous);
-  await copySelected(config, host, state, {
-    connection,
-    source,
-    target,
-    plane,
-    publisher: undefined,
-    begin: async () => {
-      await attempt.begin();
-      onAttempt(attempt);
-    },
-  });
-  state.watch(undefined);
-  if (config.dryRun) return;
-  state.phase = "syncing";
-  await finish(config, host, target, previous !== undefined, durability.method === "fsync");
-  await plane.syncDirectories();
-  await durability.sync(host.signal);
-  host.signal.throwIfAborted();
+  const keepsUnfinished = attempt.startedEmpty && source.sorted && !config.dryRun;
+  await using plane = openDataPlane(config, connection, target, durability, { keepsUnfinished });
+  state.watch(plane);
+  const { firstStartedAt } = attempt;
+  let checkpointer = keepsUnfinished
+    ? keepProgress(config, host, state, { root: target.root, plane, durability, firstStartedAt, from })
+    : undefined;
+  const begin = async (): Promise<void> => {
+    await attempt.begin();
+    onAttempt(attempt);
+  };
+  try {
+    await copySelected(config, host, state, {
+      connection,
+      source,
+      target,
+      plane,
+      publisher: undefined,
+      checkpointer,
+      begin,
+    });
+    state.watch(undefined);
+    if (config.dryRun) return;
+    state.phase = "syncing";
+    if (state.ledger.failureKinds.size > 0) {
+      await keepLast(checkpointer, undefined, host);
+      return;
+    }
+    // Directories that keep us out could not be gone on with: from here on a killed run starts over.
+    if (keepsUsOut(config.target, readIdentity())) {
+      checkpointer = undefined;
+      await dropCheckpoint(target.root);
+    }
+    await finish(config, host, target, previous !== undefined, durability.method === "fsync");
+    await plane.syncDirectories();
+    await durability.sync(host.signal);
+    host.signal.throwIfAborted();
+  } catch (error) {
+    await keepLast(checkpointer, error, host);
+    throw error;
+  }
   // From here on a signal no longer changes the verdict: everything is in place and on stable storage.
   await removeState(target.root);
+}
+
+interface Beginning extends Omit<EarlierWork, "previous"> {
+  readonly previous: OwnerRecord | undefined;
+  readonly durability: Durability;
+}
+
+/** Leaves on the volume only what this run can build on: all that a checkpoint vouches for, or nothing of ours. */
+async function makeReady(
+  config: Config,
+  host: RunHost,
+  state: RunState,
+  { previous, durability, ...rest }: Beginning,
+): Promise<CheckpointState | undefined> {
+  if (!previous) return undefined;
+  const earlier = { ...rest, previous };
+  const { root } = earlier.target;
+  const from = await checkpointOf(config, host, earlier);
+  if (from) {
+    await goOn(from, earlier, durability, host);
+    state.resumed = { fromMs: from.savedAtMs, copied: from.counts.copied };
+    state.ledger.resume(from.counts);
+    return from;
+  }
+  // Before its files: it must never vouch for what is gone.
+  await dropCheckpoint(root);
+  if (previous.startedEmpty) await startOver(root, previous, host.signal);
+  return undefined;
 }
 
 /** What an earlier attempt at the same volume left, if it may be built on or removed. Throws CopyError `volume`. */
@@ -81,7 +140,7 @@ async function previousAttempt(
   if (owner.status !== "ours") throw new CopyError("volume", `${owner.reason}; nothing was changed`);
   const { record } = owner;
   const last = record.lastFailure;
-  host.logger.info("an earlier attempt left this volume unfinished, starting over", {
+  host.logger.info("an earlier attempt left this volume unfinished", {
     attempts: record.attempts,
     firstStartedAt: record.firstStartedAt,
     source: record.source,
@@ -129,6 +188,8 @@ async function finish(
 
 /** This attempt in the owner record. */
 class Attempt implements AttemptNote {
+  readonly startedEmpty: boolean;
+  readonly firstStartedAt: string;
   readonly #config: Config;
   readonly #target: PreparedTarget;
   readonly #previous: OwnerRecord | undefined;
@@ -138,14 +199,16 @@ class Attempt implements AttemptNote {
     this.#config = config;
     this.#target = target;
     this.#previous = previous;
+    this.startedEmpty = previous?.startedEmpty ?? target.foreignNames.length === 0;
+    this.firstStartedAt = previous?.firstStartedAt ?? new Date().toISOString();
   }
 
   async begin(): Promise<void> {
     const fresh = {
       fingerprint: fingerprint(this.#config),
       source: describeSource(this.#config),
-      startedEmpty: this.#previous?.startedEmpty ?? this.#target.foreignNames.length === 0,
-      firstStartedAt: this.#previous?.firstStartedAt ?? new Date().toISOString(),
+      startedEmpty: this.startedEmpty,
+      firstStartedAt: this.firstStartedAt,
     };
     this.#record = await beginAttempt(this.#target.root, fresh, this.#previous);
   }

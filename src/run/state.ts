@@ -1,7 +1,7 @@
 import { Ledger } from "../engine/ledger.ts";
 import { progressOf } from "../observe/progress.ts";
 import { Tally } from "../observe/tally.ts";
-import type { CopyReport, DataPlane, Logger, Phase, PlaneStats, Progress } from "../types.ts";
+import type { CopyReport, Counts, DataPlane, Logger, Phase, PlaneStats, Progress } from "../types.ts";
 
 const nothingYet: PlaneStats = { receivedBytes: 0, writtenBytes: 0, sourceSeconds: 0, diskSeconds: 0, bufferBytes: 0 };
 
@@ -15,6 +15,8 @@ export class RunState {
   durability: CopyReport["durability"] = "none";
   /** When the first attempt at this target began, ISO 8601; undefined when this is the first. */
   firstStartedAt: string | undefined;
+  /** The checkpoint that this run went on from, and what earlier ones had copied by then. */
+  resumed: { readonly fromMs: number; readonly copied: Counts } | undefined;
   readonly #limitBytesPerSecond: number | undefined;
   #plane: DataPlane | undefined;
   #lastStats = nothingYet;

@@ -3,7 +3,7 @@ import { LocalFiles } from "../data/local-files.ts";
 import { verifyAll } from "../engine/verify-run.ts";
 import { prepareTarget } from "../volume/target.ts";
 import { connect } from "./connect.ts";
-import { targetOptions } from "./copy.ts";
+import { targetOptions } from "./hold-target.ts";
 import type { RunHost } from "./host.ts";
 import { openSource, pathRules } from "./source.ts";
 import type { RunState } from "./state.ts";

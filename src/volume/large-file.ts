@@ -130,6 +130,13 @@ export class LargeFile {
     await this.#reserve();
   }
 
+  /** Puts what was written before the call on stable storage. Throws CopyError. */
+  sync(): Promise<void> {
+    const turn = this.#idle.then(() => this.#syncNow());
+    this.#idle = turn.catch(() => {});
+    return turn;
+  }
+
   /** Closes the file after its last write, and removes it if asked; a second call does nothing. */
   async abandon(options: { readonly remove: boolean }): Promise<void> {
     await this.#idle;
@@ -201,7 +208,12 @@ export class LargeFile {
     if (this.#direct) return;
     this.#dirtyBytes += writtenBytes;
     if (this.#dirtyBytes < mostDirtyBytes) return;
+    await this.#syncNow();
+  }
+
+  async #syncNow(): Promise<void> {
     this.#dirtyBytes = 0;
+    if (!this.#open) return;
     try {
       await pooled.fdatasync(this.#descriptor);
     } catch (error) {

@@ -145,6 +145,17 @@ async function checkAccess(root: string): Promise<void> {
   }
 }
 
+/** Removes probes that are older than ours. To be called by whoever holds the lock of a target that began empty. */
+export async function removeEarlierProbes(root: string, startedCtimeMs: number): Promise<void> {
+  const names: string[] = [];
+  try {
+    for await (const { name } of await opendir(root)) if (name.startsWith(probePrefix)) names.push(name);
+  } catch (error) {
+    throw volumeError(error, "list", root);
+  }
+  await removeStaleProbes(root, names, startedCtimeMs + staleProbeMs);
+}
+
 async function removeStaleProbes(root: string, names: readonly string[], nowMs: number): Promise<void> {
   for (const name of names) {
     const stats = await lstat(`${root}/${name}`).catch(() => undefined);

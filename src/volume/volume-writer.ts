@@ -87,6 +87,11 @@ export class VolumeWriter implements Disposable {
     return writeWholePooled(this.#placement, this.#files, target, bytes);
   }
 
+  /** Whether each file is on stable storage before it is closed. */
+  get fsyncsFiles(): boolean {
+    return this.#files.fsyncFiles;
+  }
+
   /** Makes an empty file for a large object. Throws CopyError. */
   openFile(target: FileTarget): Promise<LargeFile> {
     return LargeFile.create(this.#files, target);

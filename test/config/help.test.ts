@@ -65,6 +65,8 @@ describe("--help", () => {
       "--chown-root",
       "--no-mtime",
       "--unsupported fail|skip = fail",
+      "--no-resume",
+      "--resume-within DURATION = 24h",
       "--throughput MBPS = unlimited",
       concurrency,
       ...sizes,

@@ -71,12 +71,9 @@ describe("the table of options", () => {
     expect(optionsOf("copy")).not.toContain("target");
   });
 
-  it.each(["no-resume", "resume-within", "shard-index", "metrics-push", "quit-url"])(
-    "does not know --%s",
-    async (name) => {
-      expect(await problemsOf([...populate, `--${name}`])).toContainEqual(
-        expect.stringMatching(`^unknown option --${name}`),
-      );
-    },
-  );
+  it.each(["shard-index", "metrics-push", "quit-url"])("does not know --%s", async (name) => {
+    expect(await problemsOf([...populate, `--${name}`])).toContainEqual(
+      expect.stringMatching(`^unknown option --${name}`),
+    );
+  });
 });

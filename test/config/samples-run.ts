@@ -61,6 +61,16 @@ export const runSamples = {
     ],
     wrong: ["ignore"],
   },
+  "no-resume": flags((config) => config.target.resume, populate, true),
+  "resume-within": {
+    argv: populate,
+    pick: (config) => config.target.resumeWithinMs,
+    right: [
+      ["90m", 5_400_000],
+      ["0", 0],
+    ],
+    wrong: ["a day", "-1s"],
+  },
   overwrite: {
     argv: copy,
     pick: (config) => config.target.overwrite,

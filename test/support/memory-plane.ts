@@ -151,6 +151,37 @@ export class MemoryPlane implements DataPlane {
     });
   }
 
+  leaveFile(file: FileId): Promise<void> {
+    return this.#counted(async () => {
+      const { target, bytes } = this.#idleFile(file);
+      this.events.push(`leave ${target.path}`);
+      await this.#options.clock.sleep(1, forever);
+      this.#idleFile(file);
+      this.files.set(target.path, { bytes, modifiedMs: 0 });
+      this.#open.delete(file);
+    });
+  }
+
+  reopenFile(target: FileTarget, leastBytes: number): Promise<FileId | undefined> {
+    return this.#counted(async () => {
+      await this.#options.clock.sleep(1, forever);
+      const file = this.files.get(target.path);
+      this.files.delete(target.path);
+      if (!file || file.bytes.length < leastBytes) return undefined;
+      this.events.push(`reopen ${target.path}`);
+      const id = this.#nextFile++;
+      const bytes = new Uint8Array(target.sizeBytes);
+      bytes.set(file.bytes.subarray(0, target.sizeBytes));
+      this.#open.set(id, { target, bytes, busy: 0 });
+      return id;
+    });
+  }
+
+  async clearPlace({ path }: FileTarget): Promise<boolean> {
+    this.events.push(`clear ${path}`);
+    return this.files.delete(path);
+  }
+
   async makeDirectory(path: SafePath): Promise<void> {
     this.directories.add(path);
   }

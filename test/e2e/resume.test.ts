@@ -1,0 +1,256 @@
+import { open, readFile, writeFile } from "node:fs/promises";
+import { setTimeout } from "node:timers/promises";
+import { expect, test } from "vitest";
+import type { CheckpointState } from "../../src/engine/checkpoint.ts";
+import { parseCheckpoint } from "../../src/engine/checkpoint-format.ts";
+import { comparePositions } from "../../src/engine/checkpoint-position.ts";
+import type { CliResult, CliRun } from "./support/cli.ts";
+import { bucketName, openScene, type Scene } from "./support/scene.ts";
+import { differencesFrom, pathsIn } from "./support/tree.ts";
+import { countNames, until } from "./support/waiting.ts";
+
+const prefix = "data/";
+const state = ".oss-populator";
+const mib = 2 ** 20;
+
+/** The checkpoint that a run has left, or has saved so far. */
+async function checkpointIn(target: string): Promise<CheckpointState | undefined> {
+  const bytes = await readFile(`${target}/${state}/checkpoint`).catch(() => undefined);
+  const loaded = bytes && parseCheckpoint(bytes);
+  return loaded?.status === "ok" ? loaded.state : undefined;
+}
+
+const settledOf = (checkpoint: CheckpointState | undefined): number => checkpoint?.counts.copied.objects ?? 0;
+
+const extentBytes = (checkpoint: CheckpointState | undefined): number =>
+  (checkpoint?.open ?? []).flatMap(({ extents }) => extents).reduce((sum, { length }) => sum + length, 0);
+
+async function openFilled(count = 400): Promise<Scene> {
+  const scene = await openScene();
+  scene.emulator.generate({ bucket: bucketName, prefix: "data/small/", count, sizeBytes: { min: 0, max: 900 } });
+  return scene;
+}
+
+/** Starts a populate, sends SIGTERM once it has made some files, and waits for its end. */
+async function stopHalfWay(scene: Scene): Promise<CliResult> {
+  // From some request on answers do not come in time.
+  const { get } = scene.emulator.counters;
+  scene.emulator.addFaults({ kind: "delay", ms: 60_000, operation: "get", nth: 60, every: 1 });
+  await using run = scene.start("populate", ["--concurrency", "8"]);
+  await until("requests", () => scene.emulator.counters.get - get > 60);
+  await until("files", async () => (await countNames(`${scene.target}/small`)) > 50);
+  process.kill(run.pid, "SIGTERM");
+  const result = await run.result;
+  expect(result.exitCode).toBe(143);
+  scene.emulator.clearFaults();
+  return result;
+}
+
+function expectStartedOver(result: CliResult, reason: RegExp): void {
+  expect(result).toMatchObject({ exitCode: 0, report: { resumedFrom: null, objects: { resumed: 0 } } });
+  const told = result.lines.filter(({ event }) => event === "starting over");
+  expect(told.map((line) => line.reason)).toEqual([expect.stringMatching(reason)]);
+}
+
+async function kill(run: CliRun): Promise<void> {
+  run.child.kill("SIGKILL");
+  await run.result;
+}
+
+test("SIGKILL at ten random moments loses no byte, and no run fetches what a checkpoint has settled", {
+  timeout: 120_000,
+}, async () => {
+  await using scene = await openFilled(6_000);
+  const { emulator, target } = scene;
+  emulator.generate({ bucket: bucketName, prefix: "data/large/", count: 2, sizeBytes: 6 * mib + 5 });
+  emulator.addFaults(
+    { kind: "delay", ms: 15, operation: "get" },
+    { kind: "drip", bytesPerSecond: 400_000, operation: "get", key: /large/ },
+  );
+  const args = ["--concurrency", "32", "--part-size", "256KiB"];
+  let settled = 0;
+  for (let kills = 0; kills < 10; kills++) {
+    await using run = scene.start("populate", args);
+    await run.said(/listing complete|resuming/);
+    await setTimeout(Math.random() * 1000);
+    await kill(run);
+    const now = settledOf(await checkpointIn(target));
+    expect(now).toBeGreaterThanOrEqual(settled);
+    settled = now;
+    if (kills === 5) await deleteBeyond(scene);
+  }
+  emulator.clearFaults();
+  const { get: getsBefore, objectBytesSent: bytesBefore } = emulator.counters;
+  const checkpoint = await checkpointIn(target);
+
+  const last = await scene.run("populate", args);
+
+  expect(last).toMatchObject({ exitCode: 0, report: { objects: { failed: 0, resumed: settled } } });
+  expect(await differencesFrom(scene.bucket, target, { prefix })).toEqual([]);
+  const { listed = 0, copied = 0 } = last.report?.objects ?? {};
+  expect(copied).toBe(listed);
+  // The large objects take 25 requests each.
+  expect(emulator.counters.get - getsBefore).toBeLessThanOrEqual(listed - settled + 2 * 24);
+  const kept = (checkpoint?.counts.copied.bytes ?? 0) + extentBytes(checkpoint);
+  const needed = (last.report?.bytes.listed ?? 0) - kept;
+  expect(emulator.counters.objectBytesSent - bytesBefore).toBeLessThanOrEqual(needed);
+  console.log(JSON.stringify({ settled, kept, needed, ext: extentBytes(checkpoint) }));
+});
+
+/** Deletes an object whose file stands beyond the frontier: nobody will list it any more. */
+async function deleteBeyond({ emulator, target }: Scene): Promise<void> {
+  const frontier = (await checkpointIn(target))?.frontier;
+  const paths = (await pathsIn(target)).filter((path) => path.startsWith("small/") && !path.endsWith("/"));
+  const beyond = paths.find((path) => frontier !== undefined && comparePositions(prefix + path, frontier) > 0);
+  if (beyond !== undefined) emulator.deleteObject(bucketName, prefix + beyond);
+}
+
+test.concurrent("a large object that was killed half-way goes on where the checkpoint says", async () => {
+  await using scene = await openScene();
+  const { emulator, target } = scene;
+  const sizeBytes = 128 * mib + 17;
+  emulator.generate({ bucket: bucketName, prefix, count: 1, sizeBytes });
+  {
+    await using run = scene.start("populate", ["--part-size", "1MiB", "--throughput", "8"]);
+    await until("extents", async () => extentBytes(await checkpointIn(target)) > 16 * mib);
+    await kill(run);
+  }
+  const kept = extentBytes(await checkpointIn(target));
+  const before = emulator.counters.objectBytesSent;
+
+  const result = await scene.run("populate", ["--part-size", "1MiB"]);
+
+  expect(result).toMatchObject({ exitCode: 0, report: { verified: { crc64: 1 } } });
+  expect(result.report?.resumedFrom).not.toBeNull();
+  expect(emulator.counters.objectBytesSent - before).toBeLessThanOrEqual(sizeBytes - kept);
+  expect(await differencesFrom(scene.bucket, target, { prefix })).toEqual([]);
+});
+
+test.concurrent("a file that is shorter than its kept parts is found out, and the object starts over", async () => {
+  await using scene = await openScene();
+  const { emulator, target } = scene;
+  emulator.generate({ bucket: bucketName, prefix, count: 1, sizeBytes: 32 * mib });
+  emulator.addFaults({ kind: "delay", ms: 300, operation: "get" });
+  {
+    await using run = scene.start("populate", ["--part-size", "1MiB", "--concurrency", "4"]);
+    await until("bytes", () => emulator.counters.objectBytesSent > 8 * mib);
+    process.kill(run.pid, "SIGTERM");
+    await run.result;
+  }
+  const checkpoint = await checkpointIn(target);
+  expect(extentBytes(checkpoint)).toBeGreaterThan(0);
+  const path = `${target}/${checkpoint?.open[0]?.entry.key.slice(prefix.length)}`;
+  {
+    await using file = await open(path, "r+");
+    await file.truncate(4096);
+  }
+  emulator.clearFaults();
+
+  expect(await scene.run("populate", ["--part-size", "1MiB"])).toMatchObject({ exitCode: 0 });
+
+  expect(await differencesFrom(scene.bucket, target, { prefix })).toEqual([]);
+});
+
+test.concurrent("after SIGTERM another run goes on, and the counts carry on", async () => {
+  await using scene = await openFilled();
+  const stopped = await stopHalfWay(scene);
+  const before = scene.emulator.counters.get;
+
+  const result = await scene.run("populate");
+
+  const { resumed = 0 } = result.report?.objects ?? {};
+  expect(result).toMatchObject({ exitCode: 0, report: { objects: { listed: 400, copied: 400, failed: 0 } } });
+  expect(resumed).toBe(stopped.report?.objects.copied);
+  expect(resumed).toBeGreaterThan(30);
+  expect(scene.emulator.counters.get - before).toBe(400 - resumed);
+  expect(Object.values(result.report?.verified ?? {}).reduce((a, b) => a + b)).toBe(400);
+  expect(Date.parse(result.report?.resumedFrom ?? "")).toBeGreaterThan(Date.parse(result.report?.firstStartedAt ?? ""));
+  expect(await differencesFrom(scene.bucket, scene.target, { prefix })).toEqual([]);
+});
+
+test.concurrent("the digest of the source is the same, resumed or not", async () => {
+  await using scene = await openFilled(3000);
+  await stopHalfWay(scene);
+  const resumed = await scene.run("populate");
+  const whole = await scene.run("copy", [], { target: `${scene.scratch.path}/copy` });
+  expect([resumed.exitCode, whole.exitCode]).toEqual([0, 0]);
+  expect(resumed.report?.sourceDigest).toBe(whole.report?.sourceDigest);
+});
+
+test.concurrent("open objects that were deleted or replaced meanwhile are taken as they are now", async () => {
+  await using scene = await openFilled();
+  await stopHalfWay(scene);
+  const open = (await checkpointIn(scene.target))?.open.map(({ entry }) => entry.key) ?? [];
+  const [gone = "", replaced = ""] = open;
+  expect(open.length).toBeGreaterThan(1);
+  scene.emulator.deleteObject(bucketName, gone);
+  scene.emulator.replaceObject(bucketName, replaced, 77);
+
+  const result = await scene.run("populate");
+
+  expect(result).toMatchObject({ exitCode: 0, report: { objects: { listed: 399, copied: 399 } } });
+  expect(await differencesFrom(scene.bucket, scene.target, { prefix })).toEqual([]);
+});
+
+test.concurrent("a damaged checkpoint is named in one sentence and not trusted", async () => {
+  await using scene = await openFilled();
+  await stopHalfWay(scene);
+  const path = `${scene.target}/${state}/checkpoint`;
+  await writeFile(path, (await readFile(path, "utf8")).replace(/"objects":\d/, '"objects":9'));
+
+  expectStartedOver(await scene.run("populate"), /damaged/);
+
+  expect(await differencesFrom(scene.bucket, scene.target, { prefix })).toEqual([]);
+});
+
+test.concurrent("another source starts over", async () => {
+  await using scene = await openFilled();
+  scene.emulator.generate({ bucket: bucketName, prefix: "other/", count: 30, sizeBytes: 100 });
+  await stopHalfWay(scene);
+  expectStartedOver(await scene.run("populate", [], { path: "other/" }), /another one/);
+  expect(await differencesFrom(scene.bucket, scene.target, { prefix: "other/" })).toEqual([]);
+});
+
+test.concurrent.each([
+  ["--no-resume", "true", /--no-resume/],
+  ["--resume-within", "1ms", /--resume-within/],
+])("%s %s starts over", async (option, value, reason) => {
+  await using scene = await openFilled();
+  await stopHalfWay(scene);
+  expectStartedOver(await scene.run("populate", value === "true" ? [option] : [option, value]), reason);
+  expect(await differencesFrom(scene.bucket, scene.target, { prefix })).toEqual([]);
+});
+
+test.concurrent("what failed is all that another run fetches", async () => {
+  await using scene = await openFilled(50);
+  scene.emulator.addFaults({ kind: "status", status: 500, operation: "get", key: /small.0007$|small.*00007/ });
+  const first = await scene.run("populate", ["--retries", "0", "--max-failures", "none"]);
+  const { failed = 0 } = first.report?.objects ?? {};
+  expect(first.exitCode).toBe(7);
+  expect(failed).toBeGreaterThan(0);
+  scene.emulator.clearFaults();
+  const before = scene.emulator.counters.get;
+
+  const second = await scene.run("populate");
+
+  expect(second).toMatchObject({ exitCode: 0, report: { objects: { listed: 50, copied: 50, resumed: 50 - failed } } });
+  expect(scene.emulator.counters.get - before).toBe(failed);
+  expect(await differencesFrom(scene.bucket, scene.target, { prefix })).toEqual([]);
+});
+
+test.concurrent("a second process on the target says that it waits, and takes over when the first dies", async () => {
+  await using scene = await openFilled();
+  scene.emulator.addFaults({ kind: "delay", ms: 200, operation: "get" });
+  await using first = scene.start("populate", ["--concurrency", "4"]);
+  await until("some files", async () => (await countNames(`${scene.target}/small`)) > 5);
+  await using second = scene.start("populate");
+  await second.said(/another process is working on/);
+  const files = await countNames(`${scene.target}/small`);
+  await until("more files", async () => (await countNames(`${scene.target}/small`)) > files);
+  await kill(first);
+  scene.emulator.clearFaults();
+
+  expect(await second.result).toMatchObject({ exitCode: 0, report: { objects: { copied: 400 } } });
+
+  expect(await differencesFrom(scene.bucket, scene.target, { prefix })).toEqual([]);
+});

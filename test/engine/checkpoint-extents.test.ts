@@ -10,8 +10,8 @@ import {
   missingRanges,
   wholeCrc64,
 } from "../../src/engine/checkpoint-extents.ts";
-import { planRanges } from "../../src/engine/plan-ranges.ts";
 import type { ByteRange } from "../../src/types.ts";
+import { planRanges } from "../support/plan-ranges.ts";
 
 const bytes = randomFillSync(new Uint8Array(64 * extentAlignment));
 

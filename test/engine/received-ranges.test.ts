@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { crc64 } from "../../src/checksum/crc64.ts";
-import { planRanges } from "../../src/engine/plan-ranges.ts";
 import { ReceivedRanges } from "../../src/engine/received-ranges.ts";
 import type { ObjectHead } from "../../src/types.ts";
+import { planRanges } from "../support/plan-ranges.ts";
 
 function headOf(changes: Partial<ObjectHead> = {}): ObjectHead {
   return {

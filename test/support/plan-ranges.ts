@@ -1,4 +1,4 @@
-import type { ByteRange } from "../types.ts";
+import type { ByteRange } from "../../src/types.ts";
 
 /** Splits [0, sizeBytes) into consecutive ranges, one at a time: a huge object has millions. An empty one has none. */
 export function* planRanges(sizeBytes: number, rangeBytes: number): Generator<ByteRange, void, void> {

@@ -95,7 +95,7 @@ test("SIGKILL at ten random moments loses no byte, and no run fetches what a che
   expect(emulator.counters.get - getsBefore).toBeLessThanOrEqual(listed - settled + 2 * 24);
   const kept = (checkpoint?.counts.copied.bytes ?? 0) + extentBytes(checkpoint);
   const needed = (last.report?.bytes.listed ?? 0) - kept;
-  // Ranges that were in flight when the last run was killed come once more: 32 requests of 256 KiB at most.
+  // A rerun may fetch again what was in flight: 32 requests of 256 KiB.
   expect(emulator.counters.objectBytesSent - bytesBefore).toBeLessThanOrEqual(needed + 8 * mib);
 });
 

@@ -47,8 +47,8 @@ export class DataThread implements AsyncDisposable {
 
   constructor(setup: PlaneSetup, signing: SigningState) {
     const workerData: ThreadData = { setup, signing };
-    // Sources run as .ts, the build as .js.
-    const entry = new URL(import.meta.url.replace(/data-thread(\.[jt]s)$/, "thread$1"));
+    // Beside this module, as source (.ts) and in the bundle (.js).
+    const entry = new URL(`./thread${import.meta.url.slice(-3)}`, import.meta.url);
     this.#worker = new Worker(entry, { workerData, resourceLimits: { maxYoungGenerationSizeMb: nurseryMiB } });
     this.#worker.on("message", (message: FromThread) => this.#received(message));
     this.#worker.on("error", (error) => this.#died(error instanceof Error ? error : new Error(String(error))));

@@ -36,7 +36,11 @@ export async function execute(config: Config, around: Surroundings): Promise<num
   const { signals, version, env, isProcess1 } = around;
   signals.begin();
   const reading = new AbortController();
-  const secrets = (): string[] => secretVariables.flatMap((name) => env[name] ?? []);
+  let state: RunState | undefined;
+  const secrets = (): string[] => [
+    ...secretVariables.flatMap((name) => env[name] ?? []),
+    ...(state?.secrets.list() ?? []),
+  ];
   const view = await openView(config, around);
   const destination = view ?? createLogDestination();
   const format = usesText(config, around) ? "text" : "json";
@@ -54,9 +58,10 @@ export async function execute(config: Config, around: Surroundings): Promise<num
     readText,
     readLines: (source) => readLines(source, reading.signal),
     resources,
-    onStart: async (state) => {
-      server = await openMetrics(config, version, state);
-      view?.start(() => state.progress());
+    onStart: async (started) => {
+      state = started;
+      server = await openMetrics(config, version, started);
+      view?.start(() => started.progress());
     },
   });
   signals.settle(report.exitCode);

@@ -34,6 +34,8 @@ interface Failures {
   counted: number;
   refreshes: number;
   readonly sinceMs: number;
+  /** When the last of them was sent. */
+  sentMs: number;
 }
 
 /** Every request of a run passes here: admission, limit, the only retry loop, and the counters. */
@@ -53,12 +55,18 @@ export class Requests {
    */
   async run<T>(owner: Owner, kind: RequestKind, attempt: () => Promise<T>, signal: AbortSignal): Promise<T> {
     const { clock, metrics } = this.#parts;
+    let sentMs = 0;
+    const send = (): Promise<T> => {
+      sentMs = clock.nowMs();
+      return attempt();
+    };
     for (let failures: Failures | undefined; ; ) {
       try {
-        return await this.#once(owner, kind, attempt, signal);
+        return await this.#once(owner, kind, send, signal);
       } catch (error) {
         if (!(error instanceof CopyError) || signal.aborted) throw error;
-        failures ??= { attempts: 0, counted: 0, refreshes: 0, sinceMs: clock.nowMs() };
+        failures ??= { attempts: 0, counted: 0, refreshes: 0, sinceMs: clock.nowMs(), sentMs };
+        failures.sentMs = sentMs;
         await this.#recover(error, failures, kind, signal);
         metrics.retried(error.kind);
       } finally {
@@ -69,15 +77,11 @@ export class Requests {
 
   /** Does what must come before another attempt; throws the error when there is to be none. */
   async #recover(error: CopyError, failures: Failures, { what }: RequestKind, signal: AbortSignal): Promise<void> {
-    const { source, clock, limits, logger } = this.#parts;
+    const { clock, limits, logger } = this.#parts;
     const verdict = verdicts[error.kind];
     if (verdict === "refresh" && failures.refreshes++ < mostRefreshes) {
       logger.info("credentials refused, asking anew", { key: what, error: error.message });
-      await source.refresh(error, signal).catch((failure: unknown) => {
-        // What was refused, such as our clock, says more than that there is nothing newer.
-        if (!(failure instanceof CopyError)) throw failure;
-        throw new CopyError(failure.kind, `${error.message}; ${failure.message}`, { cause: failure });
-      });
+      await this.#refresh(error, failures, signal);
       return;
     }
     if (verdict !== "retry") throw error;
@@ -93,6 +97,19 @@ export class Requests {
       waitMs,
     });
     await clock.sleep(waitMs, signal);
+  }
+
+  /** Resolves when the next attempt has something new to try; an answer to that is progress too. */
+  async #refresh(error: CopyError, { sentMs }: Failures, signal: AbortSignal): Promise<void> {
+    const { source, clock } = this.#parts;
+    try {
+      await source.refresh({ serverTimeMs: error.serverTimeMs, sentMsAgo: clock.nowMs() - sentMs }, signal);
+    } catch (failure) {
+      // What was refused, such as our clock, says more than that there is nothing newer.
+      if (!(failure instanceof CopyError)) throw failure;
+      throw new CopyError(failure.kind, `${error.message}; ${failure.message}`, { cause: failure });
+    }
+    this.#progressed();
   }
 
   async #once<T>(owner: Owner, kind: RequestKind, attempt: () => Promise<T>, signal: AbortSignal): Promise<T> {

@@ -4,11 +4,12 @@ import type { PlaneSetup, TransportSetup } from "../data/build-plane.ts";
 import { Admission } from "../engine/admission.ts";
 import { Limiter } from "../engine/limiter.ts";
 import { Requests } from "../engine/requests.ts";
+import { backoffMs, isExhausted } from "../engine/retry.ts";
 import { ConfigError } from "../errors.ts";
 import { bucketAddress } from "../oss/endpoint.ts";
 import { type ProxyOptions, UndiciTransport } from "../oss/http/undici-transport.ts";
 import { RequestBuilder } from "../oss/request.ts";
-import { Session } from "../oss/session.ts";
+import { type RenewalPolicy, Session } from "../oss/session.ts";
 import { OssSource } from "../oss/source.ts";
 import type { Clock, ObjectSource } from "../types.ts";
 import type { RunHost } from "./host.ts";
@@ -39,6 +40,8 @@ export async function connect(config: Config, host: RunHost, state: RunState): P
     host.env,
     {
       onWarning: (message) => host.logger.warn("credentials", { error: message }),
+      onSecret: (secret) => state.secrets.add(secret),
+      renewal: renewalPolicy(effort, host.clock),
       sts: { ca, httpsProxy: proxy.httpsProxy, noProxy: proxy.noProxy },
     },
     host.signal,
@@ -86,6 +89,16 @@ export async function connect(config: Config, host: RunHost, state: RunState): P
     async [Symbol.asyncDispose](): Promise<void> {
       await control[Symbol.asyncDispose]();
       await session[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** As for requests: attempts at a source that has given credentials before do not count, only the time does. */
+function renewalPolicy(limits: EffortConfig, clock: Clock): RenewalPolicy {
+  return {
+    waitMs: ({ failures, sinceMs, answered }) => {
+      const spent = { failures: answered ? 0 : failures, sinceProgressMs: sinceMs };
+      return isExhausted(spent, limits) ? undefined : backoffMs(failures - 1, clock.random());
     },
   };
 }

@@ -2,6 +2,7 @@ import { Ledger } from "../engine/ledger.ts";
 import { progressOf } from "../observe/progress.ts";
 import { Tally } from "../observe/tally.ts";
 import type { CopyReport, Counts, DataPlane, Logger, Phase, PlaneStats, Progress } from "../types.ts";
+import { RecentSecrets } from "./recent-secrets.ts";
 
 const nothingYet: PlaneStats = { receivedBytes: 0, writtenBytes: 0, sourceSeconds: 0, diskSeconds: 0, bufferBytes: 0 };
 
@@ -9,6 +10,8 @@ const nothingYet: PlaneStats = { receivedBytes: 0, writtenBytes: 0, sourceSecond
 export class RunState {
   readonly tally = new Tally();
   readonly ledger: Ledger;
+  /** What came up in this run and must not be shown. */
+  readonly secrets = new RecentSecrets();
   phase: Phase = "preparing";
   succeeded = false;
   sourceDigest: string | undefined;

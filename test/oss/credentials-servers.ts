@@ -11,6 +11,7 @@ import { listen } from "../contract/transport-server.ts";
 export interface Answer {
   readonly status: number;
   readonly body: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** `destroy` closes the connection without an answer. */
@@ -45,7 +46,7 @@ async function start(
       const form = new URLSearchParams(text);
       const answer = fake.respond(forms.push(form), form);
       if (answer === "destroy") return request.socket.destroy();
-      response.writeHead(answer.status, { "content-type": "application/json" });
+      response.writeHead(answer.status, { "content-type": "application/json", ...answer.headers });
       return response.end(typeof answer.body === "string" ? answer.body : JSON.stringify(answer.body));
     });
   });

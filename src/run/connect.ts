@@ -13,6 +13,7 @@ import { type RenewalPolicy, Session } from "../oss/session.ts";
 import { OssSource } from "../oss/source.ts";
 import type { Clock, ObjectSource } from "../types.ts";
 import type { RunHost } from "./host.ts";
+import { proxiesOf } from "./proxies.ts";
 import type { RunState } from "./state.ts";
 
 /** The bucket, and everything that stands between the engine and it. */
@@ -33,7 +34,7 @@ const controlConnections = 16;
 /** Gets credentials and sets up the control plane; connects to nothing else yet. Throws CopyError. */
 export async function connect(config: Config, host: RunHost, state: RunState): Promise<Connection> {
   const { source: from, effort } = config;
-  const proxy = proxyOf(host.env);
+  const proxy = proxiesOf(host.env);
   const ca = from.caFile === undefined ? undefined : await readCertificates(from.caFile, host);
   const session = await Session.start(
     config.credentials,
@@ -108,16 +109,6 @@ function timeoutsOf(effort: EffortConfig) {
     connectMs: effort.connectTimeoutMs,
     stallMs: effort.stallTimeoutMs,
     minBytesPerSecond: effort.minBytesPerSecond,
-  };
-}
-
-/** Only an https proxy variable in upper or lower case, as every other client takes them. */
-function proxyOf(env: RunHost["env"]): ProxyOptions {
-  return {
-    // An upper-case HTTP_PROXY may come from a request header in CGI programs (CVE-2016-5385); this is none.
-    httpProxy: env.http_proxy ?? env.HTTP_PROXY,
-    httpsProxy: env.https_proxy ?? env.HTTPS_PROXY,
-    noProxy: env.no_proxy ?? env.NO_PROXY,
   };
 }
 

@@ -3,6 +3,7 @@ import { progressOf } from "../observe/progress.ts";
 import { Tally } from "../observe/tally.ts";
 import type { CopyReport, Counts, DataPlane, Logger, Phase, PlaneStats, Progress } from "../types.ts";
 import { RecentSecrets } from "./recent-secrets.ts";
+import { ShownProgress } from "./shown-progress.ts";
 
 const nothingYet: PlaneStats = { receivedBytes: 0, writtenBytes: 0, sourceSeconds: 0, diskSeconds: 0, bufferBytes: 0 };
 
@@ -12,8 +13,10 @@ export class RunState {
   readonly ledger: Ledger;
   /** What came up in this run and must not be shown. */
   readonly secrets = new RecentSecrets();
+  readonly shown = new ShownProgress();
   phase: Phase = "preparing";
-  succeeded = false;
+  /** Undefined until the verdict. */
+  exitCode: number | undefined;
   sourceDigest: string | undefined;
   durability: CopyReport["durability"] = "none";
   /** When the first attempt at this target began, ISO 8601; undefined when this is the first. */

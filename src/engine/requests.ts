@@ -24,7 +24,7 @@ export interface RequestKind {
   readonly bufferBytes: number;
 }
 
-/** Consecutive refusals of kind `expired` that fresh credentials and the server's clock may cure. */
+/** Refusals of kind `expired` without a success of any request between them: of the clock, of the credentials, and no more. */
 const mostRefreshes = 2;
 
 /** How often one request has failed so far. */
@@ -32,6 +32,8 @@ interface Failures {
   attempts: number;
   /** Those of `attempts` that use up retries. */
   counted: number;
+  /** Refusals of kind `expired` in all, and since a request of the run last succeeded. */
+  refusals: number;
   refreshes: number;
   readonly sinceMs: number;
   /** When the last of them was sent. */
@@ -42,6 +44,7 @@ interface Failures {
 export class Requests {
   readonly #parts: RequestParts;
   #lastProgressMs: number;
+  #lastSuccessMs = Number.NEGATIVE_INFINITY;
   #answered = false;
 
   constructor(parts: RequestParts) {
@@ -65,7 +68,8 @@ export class Requests {
         return await this.#once(owner, kind, send, signal);
       } catch (error) {
         if (!(error instanceof CopyError) || signal.aborted) throw error;
-        failures ??= { attempts: 0, counted: 0, refreshes: 0, sinceMs: clock.nowMs(), sentMs };
+        failures ??= { attempts: 0, counted: 0, refusals: 0, refreshes: 0, sinceMs: clock.nowMs(), sentMs };
+        if (this.#lastSuccessMs > failures.sentMs) failures.refreshes = 0;
         failures.sentMs = sentMs;
         await this.#recover(error, failures, kind, signal);
         metrics.retried(error.kind);
@@ -100,8 +104,12 @@ export class Requests {
   }
 
   /** Resolves when the next attempt has something new to try; an answer to that is progress too. */
-  async #refresh(error: CopyError, { sentMs }: Failures, signal: AbortSignal): Promise<void> {
+  async #refresh(error: CopyError, failures: Failures, signal: AbortSignal): Promise<void> {
     const { source, clock } = this.#parts;
+    const { sentMs } = failures;
+    // Whoever issues credentials must not be asked in a tight loop for an object that is refused again and again.
+    const before = failures.refusals++;
+    if (before >= mostRefreshes) await clock.sleep(backoffMs(before, clock.random()), signal);
     try {
       await source.refresh({ serverTimeMs: error.serverTimeMs, sentMsAgo: clock.nowMs() - sentMs }, signal);
     } catch (failure) {
@@ -122,6 +130,7 @@ export class Requests {
     try {
       const result = await attempt();
       this.#progressed();
+      this.#lastSuccessMs = clock.nowMs();
       admission.succeeded();
       status = "ok";
       return result;

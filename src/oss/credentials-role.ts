@@ -25,6 +25,8 @@ export interface RoleOptions {
 
 /** Lifetime asked for: the longest that every role allows. */
 const durationSeconds = 3600;
+/** No session is shorter than this: https://www.alibabacloud.com/help/en/ram/developer-reference/api-sts-2015-04-01-assumerolewithoidc */
+const leastBelievedMs = 900_000;
 /** Whoever replaces the token is given this long to do so after the old one was refused. */
 const replacementMs = 500;
 
@@ -144,11 +146,19 @@ function parseSession({ body, dateMs }: StsAnswer): Issued | undefined {
     part("SecurityToken"),
   ];
   if (accessKeyId === "" || accessKeySecret === "" || securityToken === "") return undefined;
-  // By the service's own clock where it tells it: ours may be wrong.
-  const leftMs = Date.parse(textOf(session, "Expiration") ?? "") - (dateMs ?? Date.now());
-  // Half of the time left, so that the other half is there for outages of STS.
-  const freshForMs = Number.isNaN(leftMs) ? (durationSeconds * 1000) / 2 : Math.max(leftMs / 2, 0);
-  return { credentials: { accessKeyId, accessKeySecret, securityToken }, freshForMs };
+  const expiresAtMs = Date.parse(textOf(session, "Expiration") ?? "");
+  return {
+    credentials: { accessKeyId, accessKeySecret, securityToken },
+    // Half of the time left, so that the other half is there for outages of STS.
+    freshForMs: lifetimeMs(expiresAtMs, dateMs) / 2,
+  };
+}
+
+/** By the service's own clock where it tells it; if ours is all there is, it may be wrong. */
+function lifetimeMs(expiresAtMs: number, dateMs: number | undefined): number {
+  const leftMs = expiresAtMs - (dateMs ?? Date.now());
+  if (Number.isNaN(leftMs)) return durationSeconds * 1000;
+  return dateMs === undefined ? Math.max(leftMs, leastBelievedMs) : Math.max(leftMs, 0);
 }
 
 function fieldOf(value: unknown, name: string): unknown {

@@ -37,9 +37,11 @@ export interface RenewalState {
   readonly answered: boolean;
 }
 
-/** Ahead of time the source is asked at most this often. */
-const minAskMs = 60_000;
+/** Ahead of time the source is asked at most and at least this often. */
+const minAskMs = 1_000;
 const maxAskMs = 30 * 60_000;
+/** When it is asked again after it could not be asked ahead of time. */
+const afterFailureMs = 60_000;
 /** Smaller differences of the clocks are no reason for a refusal: the service allows 15 minutes. */
 const clockToleranceMs = 60_000;
 
@@ -191,7 +193,7 @@ export class Session implements AsyncDisposable {
   #renewalFailed(error: unknown): void {
     if (this.#stop.signal.aborted) return;
     this.#warn("credentials could not be renewed, the old ones stay in use", error);
-    this.#schedule(minAskMs);
+    this.#schedule(afterFailureMs);
   }
 
   #warn(what: string, error: unknown): void {

@@ -7,50 +7,67 @@ import { expectRefusal } from "./support/refusal.ts";
 import { openRrsa, type RrsaOptions, type RrsaScene } from "./support/rrsa.ts";
 import { bucketName, openScene } from "./support/scene.ts";
 import { differencesFrom, pathsIn } from "./support/tree.ts";
-import { countNames } from "./support/waiting.ts";
+import { countNames, until } from "./support/waiting.ts";
 
 const prefix = "data/";
 const mib = 2 ** 20;
-/** With these and the limit a copy takes about 7 s, several times as long as credentials live here. */
-const smallCount = 250;
-const slowly = ["--throughput", "4", "--log-level", "debug"];
+const smallCount = 150;
+/** Three seconds of copying at least, enough to reach into the middle of it. */
+const slowly = ["--throughput", "4", "--concurrency", "16", "--log-level", "debug"];
 
 /** One large object and many small ones. */
 async function openFilled(options: RrsaOptions = {}): Promise<RrsaScene> {
   const scene = await openRrsa(options);
-  scene.emulator.generate({ bucket: bucketName, prefix: "data/large/", count: 1, sizeBytes: 16 * mib + 77 });
-  scene.emulator.generate({ bucket: bucketName, prefix: "data/small/", count: smallCount, sizeBytes: 40_000 });
+  scene.emulator.generate({ bucket: bucketName, prefix: "data/large/", count: 1, sizeBytes: 8 * mib + 77 });
+  scene.emulator.generate({ bucket: bucketName, prefix: "data/small/", count: smallCount, sizeBytes: 20_000 });
   return scene;
+}
+
+async function untilCopied(scene: RrsaScene, count: number): Promise<void> {
+  await until(`${count} small files`, async () => (await countNames(`${scene.target}/small`)) >= count);
 }
 
 async function expectWhole(scene: RrsaScene): Promise<void> {
   expect(await differencesFrom(scene.bucket, scene.target, { prefix })).toEqual([]);
 }
 
-test.concurrent("credentials end several times and the token is replaced twice in the middle of a copy, and nothing fails", async () => {
-  await using scene = await openFilled({ lifetimeSeconds: 2 });
+test.concurrent("credentials end twice and the token is replaced twice in the middle of a copy, and nothing fails", async () => {
+  await using scene = await openFilled();
   await using run = scene.start("populate", slowly, { env: scene.env });
-  for (const token of ["the-second-token-of-the-account", "the-third-token-of-the-account"]) {
-    await setTimeout(2500);
+  for (const [count, token] of [
+    [10, "the-second-token-of-the-account"],
+    [70, "the-third-token-of-the-account"],
+  ] as const) {
+    await untilCopied(scene, count);
     await scene.rotate(token);
+    scene.sts.expireIssued();
   }
   const result = await run.result;
 
   expect([result.exitCode, result.report?.reason]).toEqual([0, `${smallCount + 1} objects copied and verified`]);
   expect(result.report).toMatchObject({ objects: { copied: smallCount + 1, failed: 0 }, failures: [] });
-  expect(scene.sts.counters.issued).toBeGreaterThanOrEqual(3);
-  expect(scene.tokensSeen().length).toBe(scene.sts.counters.issued);
+  expect(scene.sts.counters).toMatchObject({ assumeRole: 3, issued: 3 });
+  expect(scene.tokensSeen()).toHaveLength(3);
+  expect(scene.emulator.counters.byStatus[403]).toBeGreaterThanOrEqual(2);
   expect(scene.leaks(result)).toEqual([]);
   await expectWhole(scene);
 });
 
+test.concurrent("credentials are renewed before they end", async () => {
+  await using scene = await openFilled({ lifetimeSeconds: 4 });
+  await using run = scene.start("populate", slowly.with(1, "2"), { env: scene.env });
+  expect(await run.result).toMatchObject({ exitCode: 0, report: { objects: { failed: 0 } } });
+  expect(scene.sts.counters.issued).toBeGreaterThanOrEqual(3);
+  await expectWhole(scene);
+});
+
 test.concurrent("a copy waits while the security token service is away, and goes on when it is back", async () => {
-  await using scene = await openFilled({ lifetimeSeconds: 2 });
+  await using scene = await openFilled();
   await using run = scene.start("populate", slowly, { env: scene.env });
-  await run.said(/listing complete/);
+  await untilCopied(scene, 10);
   scene.emulator.addFaults({ kind: "reset", operation: "sts" });
+  scene.sts.expireIssued();
   await run.said(/no new credentials yet, asking again/);
-  const copied = await countNames(`${scene.target}/small`);
   await setTimeout(2500);
   expect(await countNames(`${scene.target}/small`)).toBeLessThan(smallCount);
   expect(run.child.exitCode).toBe(null);
@@ -58,20 +75,19 @@ test.concurrent("a copy waits while the security token service is away, and goes
   const result = await run.result;
 
   expect(result).toMatchObject({ exitCode: 0, report: { objects: { copied: smallCount + 1, failed: 0 } } });
-  expect(copied).toBeLessThan(smallCount);
   expect(scene.leaks(result)).toEqual([]);
   await expectWhole(scene);
 });
 
 test.concurrent("a security token service that stays away ends the run as trouble that passes, and the next one goes on", async () => {
-  await using scene = await openFilled({ lifetimeSeconds: 2 });
+  await using scene = await openFilled();
   await using run = scene.start("populate", [...slowly, "--retry-for", "1s"], { env: scene.env });
-  await run.said(/listing complete/);
+  await untilCopied(scene, 10);
   scene.emulator.addFaults({ kind: "status", status: 503, ossCode: "ServiceUnavailable", operation: "sts" });
+  scene.sts.expireIssued();
   const result = await run.result;
   expectRefusal(result, 7, "SecurityTokenExpired", "cannot assume role", "503", "ServiceUnavailable");
   scene.emulator.clearFaults();
-  scene.sts.lifetimeSeconds = 3600;
 
   const next = await scene.run("populate", [], { env: scene.env });
   expect(next).toMatchObject({ exitCode: 0, report: { objects: { copied: smallCount + 1 } } });
@@ -80,12 +96,13 @@ test.concurrent("a security token service that stays away ends the run as troubl
 });
 
 test.concurrent("a role that is taken away in the middle of a copy is a refusal, and no other identity is tried", async () => {
-  await using scene = await openFilled({ lifetimeSeconds: 2 });
+  await using scene = await openFilled();
   // Of these, the role of the environment comes first.
   const env = { ...scene.env, ALIBABA_CLOUD_CREDENTIALS_URI: scene.sts.credentialsUri };
   await using run = scene.start("populate", slowly, { env });
-  await run.said(/listing complete/);
+  await untilCopied(scene, 10);
   scene.sts.failNext("assumeRole", 9, { status: 404, code: "EntityNotExist.Role", message: "The role not exists." });
+  scene.sts.expireIssued();
   const result = await run.result;
   expectRefusal(result, 3, "there is no such role: The role not exists. (status 404, EntityNotExist.Role, request");
   expect(scene.sts.counters.credentialsUri).toBe(0);

@@ -71,6 +71,8 @@ test("a role is assumed with the right token, and its credentials work until the
     stsToken: short.securityToken,
   };
   await expect(get(expired)).rejects.toMatchObject({ code: "SecurityTokenExpired" });
+  sts.expireIssued();
+  await expect(get(given)).rejects.toMatchObject({ code: "SecurityTokenExpired" });
 });
 
 test.each([

@@ -59,6 +59,7 @@ export class StsServer {
   readonly #emulator: CredentialSink;
   readonly #certificate: Certificate;
   readonly #host: string;
+  readonly #issued: Credential[] = [];
   readonly #failures: Record<Door, Failure[]> = { assumeRole: [], credentialsUri: [] };
   #tls: Listener | undefined;
   #uri: Listener | undefined;
@@ -118,7 +119,15 @@ export class StsServer {
       expiresAtMs: this.#emulator.nowMs() + lifetimeSeconds * 1000,
     };
     this.#emulator.addCredential(credential);
+    this.#issued.push(credential);
     return credential;
+  }
+
+  /** Ends all credentials that were issued so far, whatever their answers said. */
+  expireIssued(): void {
+    for (const credential of this.#issued.splice(0)) {
+      this.#emulator.addCredential({ ...credential, expiresAtMs: this.#emulator.nowMs() });
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

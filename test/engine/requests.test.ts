@@ -91,6 +91,22 @@ test("refused credentials are renewed twice and no more", async () => {
   await expect(drive(clock, requests.run({}, get, hopeless, never))).rejects.toThrow("expired 3");
 });
 
+test("refusals that other requests' successes come between do not add up, but are not answered in a tight loop", async () => {
+  const { clock, requests, refreshes } = setUp();
+  const attempt = failing(clock, Array(6).fill("expired"));
+  let done = false;
+  const others = async (): Promise<void> => {
+    while (!done) await requests.run({}, get, failing(clock, []), never);
+  };
+  const running = requests.run({}, get, attempt, never).finally(() => {
+    done = true;
+  });
+  const [attempts] = await drive(clock, Promise.all([running, others()]));
+  expect(attempts).toBe(7);
+  expect(refreshes()).toBe(6);
+  expect(clock.nowMs()).toBeGreaterThan(1000);
+});
+
 test("whoever renews credentials is told how long ago the refused request was sent", async () => {
   const { clock, requests, refusals } = setUp({ bytesPerSecond: 1000 });
   const attempt = failing(clock, ["expired", "expired"], 40, { serverTimeMs: 5 });

@@ -12,6 +12,8 @@ export interface Answer {
   readonly status: number;
   readonly body: unknown;
   readonly headers?: Readonly<Record<string, string>>;
+  /** False leaves the clock of the server out. */
+  readonly sendDate?: boolean;
 }
 
 /** `destroy` closes the connection without an answer. */
@@ -46,6 +48,7 @@ async function start(
       const form = new URLSearchParams(text);
       const answer = fake.respond(forms.push(form), form);
       if (answer === "destroy") return request.socket.destroy();
+      response.sendDate = answer.sendDate ?? true;
       response.writeHead(answer.status, { "content-type": "application/json", ...answer.headers });
       return response.end(typeof answer.body === "string" ? answer.body : JSON.stringify(answer.body));
     });

@@ -234,6 +234,13 @@ describe("a role", () => {
     expect(server.forms.length).toBe(3);
   });
 
+  test("of an unlikely lifetime is not asked for all the time when only our clock says so", async () => {
+    await using server = await startSts((call) => ({ ...session(String(call), 2), sendDate: call > 1 }));
+    const source = credentialSource({ anonymous: false, role: role(server) }, {}, sts);
+    expect((await source.issue(never)).freshForMs).toBe(450_000);
+    expect((await source.issue(never)).freshForMs).toBeLessThanOrEqual(1500);
+  });
+
   test("is asked for where the environment says, through its proxy", async () => {
     const asked: (string | undefined)[] = [];
     const proxy = createServer().on("connect", ({ url }, socket) => {

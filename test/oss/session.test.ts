@@ -250,7 +250,7 @@ describe("in the background, a session", () => {
     vi.useRealTimers();
   });
 
-  test("renews before the credentials end, but asks at most once a minute", async () => {
+  test("renews before the credentials end, but asks at most once a second", async () => {
     const source = new ScriptedSource();
     await using session = await opened(source);
     await vi.advanceTimersByTimeAsync(119_000);
@@ -258,10 +258,11 @@ describe("in the background, a session", () => {
     await vi.advanceTimersByTimeAsync(2_000);
     expect(session.signing.credentials?.accessKeyId).toBe("id-2");
     source.freshForMs = 0;
-    await vi.advanceTimersByTimeAsync(120_000);
-    await vi.advanceTimersByTimeAsync(58_000);
+    await vi.advanceTimersByTimeAsync(119_500);
     expect(source.calls).toBe(3);
-    await vi.advanceTimersByTimeAsync(2_000);
+    await vi.advanceTimersByTimeAsync(400);
+    expect(source.calls).toBe(3);
+    await vi.advanceTimersByTimeAsync(200);
     expect(source.calls).toBe(4);
   });
 

@@ -11,7 +11,7 @@ export interface MetricsSources {
   /** Undefined until the verdict. 0 says that everything is in place and on stable storage: only then is progress 100 percent. */
   readonly exitCode: () => number | undefined;
   /** The percentage to show where that one is reached, which never falls; undefined shows none. */
-  readonly shown: (percent: number) => number | undefined;
+  readonly shown: (percent: number) => Promise<number | undefined>;
 }
 
 export interface MetricsOptions {
@@ -35,7 +35,7 @@ interface Sample {
   readonly metricName?: string;
 }
 
-type Read = () => readonly Sample[];
+type Read = () => readonly Sample[] | Promise<readonly Sample[]>;
 type Family = readonly [type: "counter" | "gauge" | "histogram", name: string, help: string, read: Read];
 
 const operations = ["list", "get", "head"] as const satisfies readonly Operation[];
@@ -62,7 +62,7 @@ function metricOf([type, name, help, read]: Family): Metric {
     help,
     type,
     aggregator: "sum",
-    get: () => Promise.resolve({ name, help, type, values: read() }),
+    get: async () => ({ name, help, type, values: await read() }),
   };
   // prom-client's own classes cannot take over a histogram; of a registered metric it uses `name` and `get` only.
   return metric as unknown as Metric;
@@ -129,7 +129,7 @@ function identityFamilies(sources: MetricsSources, { version, ownerUid }: Metric
   const code: Read = () => samples(exitCode(), {});
   const families: Family[] = [info, ["gauge", "oss_populator_exit_code", "The exit code, once it is known.", code]];
   if (ownerUid === undefined) return families;
-  const read: Read = () => samples(shown(percentOf(progress(), exitCode())), { ownerUID: ownerUid });
+  const read: Read = async () => samples(await shown(percentOf(progress(), exitCode())), { ownerUID: ownerUid });
   return [...families, ["counter", "kubevirt_cdi_import_progress_total", "Progress of the import in percent.", read]];
 }
 

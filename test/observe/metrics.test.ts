@@ -12,7 +12,7 @@ interface State {
   progress: Progress;
   exitCode: number | undefined;
   /** What ShownProgress says; the percentage itself unless a test has another idea. */
-  shown: (percent: number) => number | undefined;
+  shown: (percent: number) => Promise<number | undefined>;
 }
 
 async function exposing(options: Partial<MetricsOptions> = {}) {
@@ -21,7 +21,7 @@ async function exposing(options: Partial<MetricsOptions> = {}) {
     stats: idle,
     progress: progressWith(),
     exitCode: undefined,
-    shown: (percent) => percent,
+    shown: async (percent) => percent,
   };
   const sources: MetricsSources = {
     tally: state.tally,
@@ -182,9 +182,9 @@ test("CDI's pattern finds a percentage that is 100 only after the final sync of 
   expect(await percent()).toBe(0);
   state.progress = at(1);
   expect(await percent()).toBe(33.33);
-  state.shown = () => 50;
+  state.shown = async () => 50;
   expect(await percent()).toBe(50);
-  state.shown = (shown) => shown;
+  state.shown = async (shown) => shown;
   state.progress = at(3, { phase: "syncing" });
   expect(await percent()).toBe(99.99);
   state.progress = at(3, { phase: "done" });
@@ -197,7 +197,7 @@ test("CDI's pattern finds a percentage that is 100 only after the final sync of 
 
 test("no percentage is shown while it is not known what an earlier run has shown", async () => {
   const { state, scrape } = await exposing({ ownerUid: uid });
-  state.shown = () => undefined;
+  state.shown = async () => undefined;
   expect([...(await scrape()).samples.keys()].filter((series) => series.startsWith("kubevirt"))).toEqual([]);
 });
 

@@ -1,10 +1,9 @@
 /** One unsigned call of Alibaba Cloud's security token service, over HTTPS only. */
-import { Agent, type Dispatcher, EnvHttpProxyAgent, request } from "undici";
+import type { Dispatcher } from "undici";
 import { CopyError } from "../errors.ts";
 import { httpDateMs } from "./error-response.ts";
 import { abortable } from "./http/aborts.ts";
 import { reasonOf } from "./http/failures.ts";
-import { trustedCertificates } from "./http/transport-options.ts";
 import { elementText } from "./service-error.ts";
 
 export interface StsOptions {
@@ -38,7 +37,7 @@ export async function callSts(
   signal: AbortSignal,
 ): Promise<StsAnswer> {
   const url = endpointUrl(endpoint);
-  const agent = agentFor(options);
+  const agent = await agentFor(options);
   const deadline = AbortSignal.timeout(wholeMs);
   try {
     return await abortable(send(url, form, agent, deadline), signal);
@@ -57,6 +56,7 @@ async function send(
   dispatcher: Dispatcher,
   signal: AbortSignal,
 ): Promise<StsAnswer> {
+  const { request } = await import("undici");
   const { statusCode, headers, body } = await request(url, {
     dispatcher,
     method: "POST",
@@ -70,7 +70,10 @@ async function send(
   return { status: statusCode, dateMs: httpDateMs(date), body: parsed(await body.text()) };
 }
 
-function agentFor({ ca, httpsProxy, noProxy }: StsOptions): Dispatcher {
+async function agentFor({ ca, httpsProxy, noProxy }: StsOptions): Promise<Dispatcher> {
+  // Loaded by those who assume a role only.
+  const { Agent, EnvHttpProxyAgent } = await import("undici");
+  const { trustedCertificates } = await import("./http/trust.ts");
   // Given, or NODE_TLS_REJECT_UNAUTHORIZED could take the verification away.
   const tls = { rejectUnauthorized: true, ...(ca === undefined ? {} : { ca: trustedCertificates(ca) }) };
   const common = { allowH2: false, connect: { ...tls, timeout: connectMs }, maxResponseSize: maxAnswerBytes };

@@ -39,7 +39,7 @@ export class MetricsPush {
   /** Pushes what is known now, after which nothing is pushed any more; gives up after `patienceMs`. */
   async finish(patienceMs: number): Promise<void> {
     clearInterval(this.#timer);
-    const giveUp = setTimeout(() => this.#abort.abort(new Error("it took too long")), patienceMs);
+    const giveUp = setTimeout(() => this.#abort.abort(), patienceMs);
     // An older push that is still under way could arrive after the last one.
     await this.#underWay;
     this.#failing = false;

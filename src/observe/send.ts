@@ -13,7 +13,7 @@ export interface Message {
   readonly url: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
-  /** Longest wait for the connection, and for each further sign of life, milliseconds. */
+  /** Longest time for all of it but the loading of the client, milliseconds. */
   readonly timeoutMs: number;
   /** Undefined goes straight to the host. */
   readonly proxies?: Proxies | undefined;
@@ -21,7 +21,10 @@ export interface Message {
 
 const mostShownChars = 200;
 
-/** Sends one request, once. A failure is not thrown: it comes back as the reason, without the URL's user and password. */
+/**
+ * Sends one request, once; `signal` gives it up. A failure is not thrown: it comes back as the reason, without the URL's
+ * user and password.
+ */
 export async function send(message: Message, signal?: AbortSignal): Promise<string | undefined> {
   const { request } = await import("undici");
   const url = new URL(message.url);
@@ -29,15 +32,18 @@ export async function send(message: Message, signal?: AbortSignal): Promise<stri
   url.username = "";
   url.password = "";
   const dispatcher = await dispatcherFor(message);
+  const abort = new AbortController();
+  const giveUp = (): void => abort.abort(new Error("it took too long"));
+  const timer = setTimeout(giveUp, message.timeoutMs);
+  signal?.addEventListener("abort", giveUp, { once: true });
+  if (signal?.aborted) giveUp();
   try {
     const response = await request(url, {
       dispatcher,
       method: message.method,
       headers: { ...message.headers, ...(login !== undefined && { authorization: `Basic ${login}` }) },
       body: message.body ?? "",
-      headersTimeout: message.timeoutMs,
-      bodyTimeout: message.timeoutMs,
-      ...(signal !== undefined && { signal }),
+      signal: abort.signal,
     });
     const text = await response.body.text();
     if (response.statusCode >= 200 && response.statusCode < 300) return undefined;
@@ -46,6 +52,8 @@ export async function send(message: Message, signal?: AbortSignal): Promise<stri
   } catch (error) {
     return reasonOf(error);
   } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", giveUp);
     await dispatcher.destroy();
   }
 }

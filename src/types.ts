@@ -56,7 +56,15 @@ export interface ObjectSource {
   /** Reads at most a byte of an object, to find out whether it can be read. Throws CopyError `unsupported` if it is archived. */
   probe(entry: ObjectEntry, signal: AbortSignal): Promise<void>;
   /** Takes new credentials, or the server's clock, after a refusal of kind `expired`; concurrent calls share one refresh. */
-  refresh(error: { readonly serverTimeMs: number | undefined }, signal: AbortSignal): Promise<void>;
+  refresh(refusal: Refusal, signal: AbortSignal): Promise<void>;
+}
+
+/** A request whose credentials or time the service did not accept. */
+export interface Refusal {
+  /** The server's clock, if it was the time; milliseconds since the epoch. */
+  readonly serverTimeMs: number | undefined;
+  /** How long ago the request was sent, milliseconds: what was renewed since then needs no renewal. */
+  readonly sentMsAgo: number;
 }
 
 export interface ListPosition {

@@ -1,7 +1,7 @@
 /** The control plane of a bucket over any transport: each call is one request. */
 
 import { CopyError } from "../errors.ts";
-import type { Flow, ListPosition, ObjectEntry, ObjectSource, ResponseHead, Transport } from "../types.ts";
+import type { Flow, ListPosition, ObjectEntry, ObjectSource, Refusal, ResponseHead, Transport } from "../types.ts";
 import { Collector } from "./collector.ts";
 import type { Query } from "./encoding.ts";
 import { subjectOf } from "./error-response.ts";
@@ -70,8 +70,8 @@ export class OssSource implements ObjectSource {
     );
   }
 
-  refresh(error: { readonly serverTimeMs: number | undefined }, signal: AbortSignal): Promise<void> {
-    return this.#refresh(error, signal);
+  refresh(refusal: Refusal, signal: AbortSignal): Promise<void> {
+    return this.#refresh(refusal, signal);
   }
 }
 

@@ -19,6 +19,7 @@ import type { RunState } from "./state.ts";
 
 /** Copies into a directory that people may be reading: staged, verified, synced, then named. */
 export async function runCopy(config: Config, host: RunHost, state: RunState): Promise<void> {
+  state.shown.begin(0);
   await using held = await holdTarget(config, host);
   const { target } = held;
   await using connection = await connect(config, host, state);

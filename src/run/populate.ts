@@ -10,6 +10,7 @@ import { finishDirectories } from "../volume/finish-directories.ts";
 import { readIdentity } from "../volume/identity.ts";
 import type { OwnerRecord } from "../volume/owner-format.ts";
 import { beginAttempt, readOwnerRecord, recordFailure, removeState } from "../volume/owner-record.ts";
+import { dropShownProgress, loadShownProgress, saveShownProgress } from "../volume/shown-progress.ts";
 import { startOver } from "../volume/start-over.ts";
 import type { PreparedTarget } from "../volume/target.ts";
 import { connect } from "./connect.ts";
@@ -42,6 +43,9 @@ export async function runPopulate(
   const { target } = held;
   const previous = await previousAttempt(config, host, target);
   state.firstStartedAt = previous?.firstStartedAt;
+  // Nothing is written any more once the target is let go of.
+  await using shown = state.shown;
+  if (!previous) shown.begin(0);
   await using connection = await connect(config, host, state);
   const source = await openSource(config, connection, host, state);
   if (!previous && target.foreignNames.length > 0 && !config.target.allowNonEmpty) {
@@ -64,6 +68,7 @@ export async function runPopulate(
     : undefined;
   const begin = async (): Promise<void> => {
     await attempt.begin();
+    if (config.output.ownerUid !== undefined) shown.keepBy((percent) => saveShownProgress(target.root, percent));
     onAttempt(attempt);
   };
   try {
@@ -91,6 +96,7 @@ export async function runPopulate(
     await finish(config, host, target, previous !== undefined, durability.method === "fsync");
     await plane.syncDirectories();
     await durability.sync(host.signal);
+    await shown.forget();
     host.signal.throwIfAborted();
   } catch (error) {
     await keepLast(checkpointer, error, host);
@@ -119,9 +125,12 @@ async function makeReady(
   if (from) {
     await goOn(from, earlier, durability, host);
     state.resumed = { fromMs: from.savedAtMs, copied: from.counts.copied };
+    state.shown.begin(await loadShownProgress(root));
     state.ledger.resume(from.counts);
     return from;
   }
+  state.shown.begin(0);
+  await dropShownProgress(root);
   // Before its files: it must never vouch for what is gone.
   await dropCheckpoint(root);
   if (previous.startedEmpty) await startOver(root, previous, host.signal);

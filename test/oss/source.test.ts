@@ -180,7 +180,7 @@ describe("a refresh", () => {
     const source = new OssSource(new CannedTransport([]), requests, async (...given) => {
       asked.push(given);
     });
-    await source.refresh({ serverTimeMs: 5 }, signal);
-    expect(asked).toEqual([[{ serverTimeMs: 5 }, signal]]);
+    await source.refresh({ serverTimeMs: 5, sentMsAgo: 7 }, signal);
+    expect(asked).toEqual([[{ serverTimeMs: 5, sentMsAgo: 7 }, signal]]);
   });
 });

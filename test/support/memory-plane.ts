@@ -26,6 +26,7 @@ export interface MemoryPlaneOptions {
   /** Files wait for `publish` under another name. */
   readonly staged?: boolean;
   readonly wholeBytes?: number;
+  readonly heldBytes?: number;
   /** What an action on a path ends with instead of success. */
   readonly volumeFault?: (action: VolumeAction, path: string) => Error | undefined;
 }
@@ -41,6 +42,7 @@ const forever = new AbortController().signal;
 /** A volume in memory that tells when the engine breaks the rules of the port. */
 export class MemoryPlane implements DataPlane {
   readonly wholeBytes: number;
+  readonly heldBytes: number;
   readonly files = new Map<string, { readonly bytes: Uint8Array; readonly modifiedMs: number }>();
   readonly directories = new Set<string>();
   readonly stagedFiles = new Map<string, Uint8Array>();
@@ -56,6 +58,7 @@ export class MemoryPlane implements DataPlane {
   constructor(options: MemoryPlaneOptions) {
     this.#options = options;
     this.wholeBytes = options.wholeBytes ?? 64;
+    this.heldBytes = options.heldBytes ?? 0;
   }
 
   /** Calls that have not settled. */

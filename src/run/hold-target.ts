@@ -1,5 +1,5 @@
 import type { Config } from "../config/config.ts";
-import { Device } from "../volume/device.ts";
+import { Device, refuseClosedDevice } from "../volume/device.ts";
 import { lockTarget, type TargetLock } from "../volume/lock.ts";
 import { type PreparedTarget, prepareTarget } from "../volume/target.ts";
 import type { RunHost } from "./host.ts";
@@ -39,6 +39,7 @@ export async function holdTarget(config: Config, host: RunHost): Promise<HeldTar
 
 /** A block device that this process alone has open until it is disposed of; in a dry run only to look at. Throws like `holdTarget`. */
 export async function holdDevice(path: string, { dryRun }: Config, host: RunHost): Promise<HeldDevice> {
+  await refuseClosedDevice(path);
   if (dryRun) {
     const device = await Device.open(path, "look");
     return { device, [Symbol.asyncDispose]: () => device[Symbol.asyncDispose]() };

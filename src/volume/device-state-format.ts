@@ -9,6 +9,8 @@ export interface DeviceState {
   readonly deviceBytes: number;
   /** Whether the beginning of the device was about to be written: what stands there then is ours. */
   readonly finishing: boolean;
+  /** Behind it, no run of ours has written anything. */
+  readonly reachBytes: number;
   readonly owner: OwnerRecord;
   /** As the engine wrote it; undefined before the first. */
   readonly checkpoint: string | undefined;
@@ -25,11 +27,12 @@ const place = "the state at the end of the device";
 
 /** Three lines: name and version, JSON, SHA-256 of both. */
 export function stringifyDeviceState(state: DeviceState): string {
-  const { sequence, deviceBytes, finishing, owner, checkpoint = null } = state;
+  const { sequence, deviceBytes, finishing, reachBytes, owner, checkpoint = null } = state;
   const json = JSON.stringify({
     sequence,
     deviceBytes,
     finishing,
+    reachBytes,
     owner: stringifyOwnerRecord(owner),
     checkpoint,
   });
@@ -41,13 +44,14 @@ export function stringifyDeviceState(state: DeviceState): string {
 export function parseDeviceState(bytes: Uint8Array): FoundDeviceState {
   if (bytes.every((byte) => byte === 0)) return { status: "absent" };
   // Every byte is one character, so that what is not text cannot change on the way.
-  const [name = "", json = "", checksum = ""] = Buffer.from(bytes).toString("latin1").split("\n", 3);
+  const [name = "", json = "", checksum = "", rest] = Buffer.from(bytes).toString("latin1").split("\n", 4);
   const version = /^oss-populator\.device\/v(\d{1,9})$/.exec(name)?.[1];
   if (version === undefined) return { status: "foreign", reason: `${place} is not one of this program` };
   if (Number(version) > formatVersion) {
     return { status: "newer", reason: `${place} has format ${version}, newer than ${formatVersion}` };
   }
-  if (checksum !== sha256(Buffer.from(`${name}\n${json}\n`, "latin1"))) return damaged("its checksum is wrong");
+  if (rest === undefined || checksum !== sha256(Buffer.from(`${name}\n${json}\n`, "latin1")))
+    return damaged("its checksum is wrong");
   if (Number(version) !== formatVersion) return damaged(`it has format ${version}`);
   return stateOf(Buffer.from(json, "latin1").toString("utf8"));
 }
@@ -66,15 +70,16 @@ export function chooseDeviceState(places: readonly FoundDeviceState[]): FoundDev
 function stateOf(json: string): FoundDeviceState {
   const value = parsedObject(json);
   if (value === undefined) return damaged("it is not JSON");
-  const { sequence, deviceBytes, finishing, owner, checkpoint } = value;
-  if (!isCount(sequence) || !isCount(deviceBytes) || typeof finishing !== "boolean") return damaged("it lacks fields");
+  const { sequence, deviceBytes, finishing, reachBytes, owner, checkpoint } = value;
+  if (!isCount(sequence) || !isCount(deviceBytes) || !isCount(reachBytes)) return damaged("it lacks counts");
+  if (typeof finishing !== "boolean") return damaged("it lacks a flag");
   if (typeof owner !== "string" || (typeof checkpoint !== "string" && checkpoint !== null)) {
-    return damaged("it lacks fields");
+    return damaged("it lacks texts");
   }
   const record = parseOwnerRecord(owner);
   if (record.status !== "ours") return damaged("its owner record is wrong");
-  const state = { sequence, deviceBytes, finishing, owner: record.record, checkpoint: checkpoint ?? undefined };
-  return { status: "ours", state };
+  const texts = { owner: record.record, checkpoint: checkpoint ?? undefined };
+  return { status: "ours", state: { sequence, deviceBytes, finishing, reachBytes, ...texts } };
 }
 
 function damaged(what: string): Unusable {

@@ -8,7 +8,7 @@ import {
   stringifyDeviceState,
 } from "./device-state-format.ts";
 import { blockBytes } from "./direct-file.ts";
-import { type OwnerRecord, type RecordedFailure, withFailure } from "./owner-format.ts";
+import { type RecordedFailure, withFailure } from "./owner-format.ts";
 
 /** Of two places each save takes the other one: one that is cut short leaves the former state. */
 const places = 2;
@@ -63,12 +63,11 @@ export class DeviceStateKeeper {
   static async begin(
     device: Device,
     found: FoundDeviceState,
-    owner: OwnerRecord,
-    checkpoint: string | undefined,
+    begun: Pick<DeviceState, "reachBytes" | "owner" | "checkpoint">,
   ): Promise<DeviceStateKeeper> {
-    if (checkpoint === undefined && found.status !== "absent") await eraseDeviceState(device);
+    if (begun.checkpoint === undefined && found.status !== "absent") await eraseDeviceState(device);
     const sequence = found.status === "ours" ? found.state.sequence : 0;
-    const state = { sequence, deviceBytes: device.sizeBytes, finishing: false, owner, checkpoint };
+    const state = { ...begun, sequence, deviceBytes: device.sizeBytes, finishing: false };
     const keeper = new DeviceStateKeeper(device, state);
     await keeper.#save({});
     return keeper;
@@ -87,9 +86,13 @@ export class DeviceStateKeeper {
     return Buffer.byteLength(stringifyDeviceState({ ...this.#state, sequence, owner, checkpoint })) <= placeBytes;
   }
 
-  /** What the checkpoint speaks of must be on stable storage already. */
-  keep(checkpoint: string): Promise<void> {
-    return this.#save({ checkpoint });
+  get reachBytes(): number {
+    return this.#state.reachBytes;
+  }
+
+  /** What the checkpoint speaks of must be on stable storage already; runs have written up to `reachBytes`. */
+  keep(checkpoint: string, reachBytes: number): Promise<void> {
+    return this.#save({ checkpoint, reachBytes: Math.max(reachBytes, this.reachBytes) });
   }
 
   /** From now on, what stands at the beginning of the device is ours. */

@@ -13,6 +13,8 @@ export interface DeviceWriterOptions {
   readonly descriptor: number;
   /** Where the first `headBytes` of the object wait, for all threads, until whoever made it writes them. */
   readonly head: SharedArrayBuffer;
+  /** How far any thread has written so far, as one BigInt64. */
+  readonly reach: SharedArrayBuffer;
   /** Bytes that an object may have. */
   readonly roomBytes: number;
 }
@@ -89,6 +91,7 @@ export class DeviceWriter implements TargetWriter {
 /** One object on its way to a device. */
 class DeviceFile implements OpenFile {
   readonly #head: Uint8Array;
+  readonly #reach: BigInt64Array;
   readonly #target: FileTarget;
   readonly #path: string;
   readonly #writers: readonly { readonly file: DirectFile; load: number }[];
@@ -96,6 +99,7 @@ class DeviceFile implements OpenFile {
   /** Throws CopyError. */
   constructor(options: DeviceWriterOptions, target: FileTarget) {
     this.#head = new Uint8Array(options.head);
+    this.#reach = new BigInt64Array(options.reach);
     this.#target = target;
     this.#path = options.path;
     this.#writers = Array.from({ length: writesAtOnce }, () => ({ file: directFileOf(options), load: 0 }));
@@ -141,6 +145,7 @@ class DeviceFile implements OpenFile {
 
   async #writeBehind(bytes: Uint8Array, offset: number): Promise<void> {
     const writer = this.#writers.reduce((least, other) => (other.load < least.load ? other : least));
+    raise(this.#reach, BigInt(offset + bytes.length));
     writer.load++;
     try {
       await writer.file.write(bytes, offset);
@@ -156,5 +161,14 @@ class DeviceFile implements OpenFile {
   /** Nothing is in doubt that a failing close could tell of: the device is synced through another descriptor. */
   async #close(): Promise<void> {
     await Promise.allSettled(this.#writers.map(({ file }) => file.close()));
+  }
+}
+
+/** Makes a number that threads share no less than `least`. */
+function raise(shared: BigInt64Array, least: bigint): void {
+  for (let known = Atomics.load(shared, 0); known < least; ) {
+    const found = Atomics.compareExchange(shared, 0, known, least);
+    if (found === known) return;
+    known = found;
   }
 }

@@ -1,5 +1,5 @@
 import fs, { constants, type Stats } from "node:fs";
-import { lstat, realpath, stat } from "node:fs/promises";
+import { access, lstat, realpath, stat } from "node:fs/promises";
 import { promisify } from "node:util";
 import { CopyError } from "../errors.ts";
 import type { ByteRange } from "../types.ts";
@@ -13,13 +13,13 @@ import { pooled } from "./pooled.ts";
 export const headBytes = 2 ** 20;
 
 /** `fill` and `look` keep the device for this process alone, as a mount does; `look` and `audit` cannot write. */
-export type DeviceAccess = "fill" | "look" | "audit";
+export type DeviceUse = "fill" | "look" | "audit";
 
 const flagsOf = {
   fill: constants.O_RDWR | constants.O_EXCL,
   look: constants.O_RDONLY | constants.O_EXCL,
   audit: constants.O_RDONLY,
-} as const satisfies Record<DeviceAccess, number>;
+} as const satisfies Record<DeviceUse, number>;
 
 const pieceBytes = 2 ** 20;
 const fstat = promisify(fs.fstat);
@@ -28,6 +28,15 @@ const fstat = promisify(fs.fstat);
 export async function findDevice(path: string): Promise<string | undefined> {
   const stats = await stat(path).catch(() => undefined); // whoever needs something there will say why it is not
   return stats?.isBlockDevice() ? realpath(path) : undefined;
+}
+
+/** Throws CopyError `volume`, which says who may, when we may not write to a device. */
+export async function refuseClosedDevice(path: string): Promise<void> {
+  try {
+    await access(path, constants.R_OK | constants.W_OK);
+  } catch (error) {
+    throw await refusal(error, path);
+  }
 }
 
 /** A block device, open until it is disposed of. Methods throw CopyError. */
@@ -46,11 +55,11 @@ export class Device implements AsyncDisposable {
   }
 
   /** Opens a device by its real path. Throws CopyError `volume`. */
-  static async open(path: string, access: DeviceAccess): Promise<Device> {
-    const descriptor = await openExclusively(path, access);
+  static async open(path: string, use: DeviceUse): Promise<Device> {
+    const descriptor = await openForUse(path, use);
     let file: DirectFile | undefined;
     try {
-      file = directFileOf({ path, descriptor, readOnly: access !== "fill" });
+      file = directFileOf({ path, descriptor, readOnly: use !== "fill" });
       return new Device(path, descriptor, file, await measure(file));
     } catch (error) {
       await file?.close().catch(() => {});
@@ -78,6 +87,15 @@ export class Device implements AsyncDisposable {
   /** Writes aligned memory at a logical block; what is behind it up to the next 4 KiB becomes zero. */
   write(bytes: Uint8Array, offset: number): Promise<void> {
     return this.#file.write(bytes, offset);
+  }
+
+  /** Makes a range of whole 4 KiB blocks zero. Also throws the signal's reason. */
+  async clear({ start, length }: ByteRange, signal: AbortSignal): Promise<void> {
+    const zeros = alignedMemory(Math.min(length, pieceBytes));
+    for (let done = 0; done < length; done += zeros.length) {
+      signal.throwIfAborted();
+      await this.write(zeros.subarray(0, Math.min(zeros.length, length - done)), start + done);
+    }
   }
 
   /** Whether the range, as far as the device reaches, holds nothing but zeros. */
@@ -108,21 +126,21 @@ export class Device implements AsyncDisposable {
 /** A descriptor of its own for the bytes of a device that `descriptor` has open. Throws CopyError `volume`. */
 export function directFileOf(of: { path: string; descriptor: number; readOnly?: boolean }): DirectFile {
   const { path, descriptor, readOnly = false } = of;
-  const access = readOnly ? constants.O_RDONLY : constants.O_RDWR;
+  const flags = readOnly ? constants.O_RDONLY : constants.O_RDWR;
   const errorOf = (error: unknown, action: string): unknown => deviceError(error, action, path);
   try {
-    const own = fs.openSync(`/proc/self/fd/${descriptor}`, access);
+    const own = fs.openSync(`/proc/self/fd/${descriptor}`, flags);
     return new DirectFile(own, { directIo: true, readOnly, errorOf });
   } catch (error) {
     throw deviceError(error, "open", path);
   }
 }
 
-async function openExclusively(path: string, access: DeviceAccess): Promise<number> {
+async function openForUse(path: string, use: DeviceUse): Promise<number> {
   let descriptor: number | undefined;
   try {
     // With O_NONBLOCK a FIFO in the device's place does not make us wait for who writes to it.
-    const flags = flagsOf[access] | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+    const flags = flagsOf[use] | constants.O_NOFOLLOW | constants.O_NONBLOCK;
     descriptor = await pooled.open(path, flags, 0);
     const stats = await fstat(descriptor);
     if (stats.isBlockDevice()) return descriptor;

@@ -110,6 +110,9 @@ export class MemoryPlane implements DataPlane {
   }
 
   copyRange({ key, etag, file, range }: RangeRequest, signal: AbortSignal): Promise<RangeResult> {
+    const { start, length } = range;
+    if (start < this.heldBytes && start + length > this.heldBytes)
+      throw new Error("a range reaches out of what is held");
     return this.#buffered(range.length, async () => {
       const open = this.#file(file);
       open.busy++;
@@ -160,7 +163,8 @@ export class MemoryPlane implements DataPlane {
       this.events.push(`leave ${target.path}`);
       await this.#options.clock.sleep(1, forever);
       this.#idleFile(file);
-      this.files.set(target.path, { bytes, modifiedMs: 0 });
+      // What is held back is nowhere yet.
+      this.files.set(target.path, { bytes: bytes.fill(0, 0, this.heldBytes), modifiedMs: 0 });
       this.#open.delete(file);
     });
   }

@@ -1,4 +1,5 @@
 import type { Config } from "../config/config.ts";
+import { claimDevice } from "../volume/claim-device.ts";
 import { Device, refuseClosedDevice } from "../volume/device.ts";
 import { lockTarget, type TargetLock } from "../volume/lock.ts";
 import { type PreparedTarget, prepareTarget } from "../volume/target.ts";
@@ -44,10 +45,9 @@ export async function holdDevice(path: string, { dryRun }: Config, host: RunHost
     const device = await Device.open(path, "look");
     return { device, [Symbol.asyncDispose]: () => device[Symbol.asyncDispose]() };
   }
-  // The lock first: a process of ours that still works on the device is waited for, anybody else is not.
   const { lock } = await lockFor(path, host);
   try {
-    const device = await Device.open(path, "fill");
+    const device = await claimDevice(path, { waitMs: busyMs, onWait: tellingOf(host) }, host.signal);
     return {
       device,
       async [Symbol.asyncDispose]() {
@@ -65,9 +65,13 @@ async function lockFor(root: string, host: RunHost): Promise<{ readonly lock: Ta
   let waited = false;
   const onWait = (sentence: string): void => {
     waited = true;
-    host.logger.info("waiting", { reason: sentence });
+    tellingOf(host)(sentence);
   };
   const lock = await lockTarget(root, { waitMs: busyMs, onWait }, host.signal);
   if (lock.warning !== undefined) host.logger.warn("lock", { problem: lock.warning });
   return { lock, waited };
+}
+
+function tellingOf({ logger }: RunHost): (sentence: string) => void {
+  return (sentence) => logger.info("waiting", { reason: sentence });
 }

@@ -30,6 +30,11 @@ export async function findDevice(path: string): Promise<string | undefined> {
   return stats?.isBlockDevice() ? realpath(path) : undefined;
 }
 
+/** Whether a device could not be opened because somebody has it for himself. */
+export function isInUse(error: unknown): boolean {
+  return error instanceof CopyError && errnoOf(error.cause) === "EBUSY";
+}
+
 /** Throws CopyError `volume`, which says who may, when we may not write to a device. */
 export async function refuseClosedDevice(path: string): Promise<void> {
   try {

@@ -1,4 +1,6 @@
+import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
 import { parseCheckpoint } from "../../src/engine/checkpoint-format.ts";
 import { Device } from "../../src/volume/device.ts";
@@ -11,6 +13,7 @@ import { expectRefusal } from "./support/refusal.ts";
 import { bucketName } from "./support/scene.ts";
 import { until as untilWithin } from "./support/waiting.ts";
 
+const run = promisify(execFile);
 const mib = 2 ** 20;
 const placeBytes = 32 * 1024;
 const parts = ["--part-size", "1MiB"];
@@ -32,21 +35,26 @@ async function keptOn(device: LoopDevice, atBytes = stateAt): Promise<number> {
   return open.flatMap(({ extents }) => extents).reduce((sum, { length }) => sum + length, 0);
 }
 
-async function kill(run: CliRun): Promise<void> {
-  run.child.kill("SIGKILL");
-  await run.result;
+async function kill(running: CliRun): Promise<void> {
+  running.child.kill("SIGKILL");
+  await running.result;
 }
 
 /** Fills half of a device and stops by SIGTERM, with all that was done kept on it. */
 async function openStopped(): Promise<DeviceScene> {
   const scene = await openDeviceScene(objectBytes, deviceBytes);
-  scene.emulator.addFaults({ kind: "delay", ms: 60_000, operation: "get", nth: 13, every: 1 });
-  await using run = scene.start("populate", slowly);
-  await until("requests", () => scene.emulator.counters.get > 14);
-  process.kill(run.pid, "SIGTERM");
-  expect(await run.result).toMatchObject({ exitCode: 143, report: { outcome: "interrupted" } });
-  scene.emulator.clearFaults();
-  return scene;
+  try {
+    scene.emulator.addFaults({ kind: "delay", ms: 60_000, operation: "get", nth: 13, every: 1 });
+    await using running = scene.start("populate", slowly);
+    await until("requests", () => scene.emulator.counters.get > 14);
+    process.kill(running.pid, "SIGTERM");
+    expect(await running.result).toMatchObject({ exitCode: 143, report: { outcome: "interrupted" } });
+    scene.emulator.clearFaults();
+    return scene;
+  } catch (error) {
+    await scene[Symbol.asyncDispose]();
+    throw error;
+  }
 }
 
 async function expectComplete({ bucket, device }: DeviceScene, result: CliResult): Promise<void> {
@@ -73,9 +81,9 @@ describe.skipIf(!canAttachLoop)("an object on its way to a device", { timeout: 1
     const at = device.bytes - 2 * placeBytes;
     let kept = 0;
     for (const wanted of [24, 72]) {
-      await using run = scene.start("populate", [...parts, "--throughput", "16"]);
+      await using running = scene.start("populate", [...parts, "--throughput", "16"]);
       await until("extents", async () => (await keptOn(scene.device, at)) > wanted * mib);
-      await kill(run);
+      await kill(running);
       expect(await scene.device.isZero(0, mib)).toBe(true);
       expect(await keptOn(scene.device, at)).toBeGreaterThan(kept);
       kept = await keptOn(scene.device, at);
@@ -165,10 +173,10 @@ describe.skipIf(!canAttachLoop)("an object on its way to a device", { timeout: 1
   test.concurrent("starts over where it leaves no room for a state, and says so before", async () => {
     await using scene = await openDeviceScene(8 * mib - 65_535, 8 * mib);
     scene.emulator.addFaults({ kind: "delay", ms: 60_000, operation: "get", nth: 5, every: 1 });
-    await using run = scene.start("populate", slowly);
+    await using running = scene.start("populate", slowly);
     await until("bytes", async () => !(await scene.device.isZero(mib, 2 * mib)));
-    process.kill(run.pid, "SIGTERM");
-    const stopped = await run.result;
+    process.kill(running.pid, "SIGTERM");
+    const stopped = await running.result;
     expect(stopped.exitCode).toBe(143);
     expect(stopped.lines.map(({ reason }) => reason)).toContain("the object reaches into its last 64 KiB");
     scene.emulator.clearFaults();
@@ -177,12 +185,16 @@ describe.skipIf(!canAttachLoop)("an object on its way to a device", { timeout: 1
     expect(await differenceFrom(scene.bucket, imageKey, scene.device)).toBeUndefined();
   });
 
-  test.concurrent("is waited for by a second process, which takes over when the first dies", async () => {
+  const nodes = [["the same", false] as const, ["another", true] as const];
+
+  test.concurrent.each(nodes)("is waited for by a second process with %s device node", async (_, another) => {
     await using scene = await openDeviceScene(objectBytes, deviceBytes);
+    const target = another ? `${scene.scratch.path}/node` : scene.device.path;
+    if (another) await run("cp", ["--archive", scene.device.path, target]);
     scene.emulator.addFaults({ kind: "delay", ms: 500, operation: "get" });
     await using first = scene.start("populate", [...parts, "--concurrency", "1"]);
     await until("bytes", async () => !(await scene.device.isZero(mib, mib)));
-    await using second = scene.start("populate", parts);
+    await using second = scene.start("populate", parts, { target });
     await second.said(/another process is working on/);
     scene.emulator.clearFaults();
     await kill(first);

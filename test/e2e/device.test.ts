@@ -59,6 +59,13 @@ describe.skipIf(!canAttachLoop)("a block device", () => {
     expect(await differenceFrom(scene.bucket, imageKey, scene.device)).toBeUndefined();
   });
 
+  test.concurrent("is no root filesystem to process 1 of a container", async () => {
+    await using scene = await openDeviceScene(2 * mib, 8 * mib);
+    const wrapper = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child=SIGKILL"];
+    expect(await scene.run("populate", parts, { wrapper })).toMatchObject({ exitCode: 0 });
+    expect(await differenceFrom(scene.bucket, imageKey, scene.device)).toBeUndefined();
+  });
+
   test.concurrent("may be named by a symlink", async () => {
     await using scene = await openDeviceScene(2 * mib, 8 * mib);
     const target = `${scene.scratch.path}/disk-by-name`;
@@ -176,7 +183,8 @@ describe.skipIf(!canAttachLoop)("a block device is refused before the first byte
     await using scene = await openDeviceScene(2 * mib, 8 * mib);
     const env = { OSS_POPULATOR_FILE_MODE: "0600" };
     const args = ["--uid", "5", "--chown-root", "--include", "*.img", "--unsupported", "skip", "--allow-empty"];
-    const result = await scene.run("populate", args, { env });
+    const result = await scene.run("populate", args, { env, without: ["fail-hold"] });
+    expect(result.stderr).not.toContain("holding");
     expectRefusal(result, 2, "OSS_POPULATOR_FILE_MODE", "--uid", "--chown-root", "--include", "--unsupported");
     expect(result.stderr).toContain("--allow-empty is of no use");
     expect(await scene.device.isZero(0, 8 * mib)).toBe(true);

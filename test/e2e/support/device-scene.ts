@@ -33,8 +33,11 @@ export async function openDeviceScene(
       start,
       run: (verb, args, more) => start(verb, args, more).result,
       async [Symbol.asyncDispose]() {
-        await device[Symbol.asyncDispose]();
-        await scene[Symbol.asyncDispose]();
+        try {
+          await device[Symbol.asyncDispose]();
+        } finally {
+          await scene[Symbol.asyncDispose]();
+        }
       },
     };
   } catch (error) {

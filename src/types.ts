@@ -34,7 +34,6 @@ export interface ListPage {
 export interface ObjectHead {
   readonly sizeBytes: number;
   readonly etag: string;
-  readonly modifiedMs: number;
   /** CRC-64/XZ of the whole object, even in the answer to a range; absent for some old or copied objects. */
   readonly crc64: bigint | undefined;
   /** Base64 MD5 of the whole object; only simple puts have it. */
@@ -53,7 +52,7 @@ export interface ObjectSource {
   head(
     key: string,
     signal: AbortSignal,
-  ): Promise<ObjectHead & { readonly type: string; readonly storageClass: string; readonly restored: boolean }>;
+  ): Promise<ObjectHead & Pick<ObjectEntry, "modifiedMs" | "type" | "storageClass" | "restored">>;
   /** Reads at most a byte of an object, to find out whether it can be read. Throws CopyError `unsupported` if it is archived. */
   probe(entry: ObjectEntry, signal: AbortSignal): Promise<void>;
   /** Takes new credentials, or the server's clock, after a refusal of kind `expired`; concurrent calls share one refresh. */

@@ -64,7 +64,7 @@ export class LocalPlane implements DataPlane {
 
   async #copyWhole({ key, etag, target }: WholeRequest, signal: AbortSignal): Promise<Verification> {
     const { reader, slabs, writer } = this.#parts;
-    using lease = await slabs.lease(target.sizeBytes);
+    using lease = slabs.tryLease(target.sizeBytes) ?? (await slabs.lease(target.sizeBytes));
     const [slab] = lease.slabs;
     if (!slab) throw new RangeError("a lease without a slab");
     const sink = new WholeSink(slab, target.sizeBytes);

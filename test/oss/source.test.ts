@@ -156,6 +156,7 @@ describe("the head of an object", () => {
       { status: 404, headers: { "x-oss-err": encoded } },
       { status: 200, headers: { etag: '"e"' } },
       { status: 200, headers, body: "?" },
+      { status: 200, headers: { ...headers, "last-modified": "yesterday" } },
     );
     await expect(source.head("k", signal)).rejects.toMatchObject({ kind: "missing" });
     await expect(source.head("k", signal)).rejects.toMatchObject({
@@ -165,6 +166,10 @@ describe("the head of an object", () => {
     await expect(source.head("k", signal)).rejects.toMatchObject({
       kind: "protocol",
       message: expect.stringContaining("has a body"),
+    });
+    await expect(source.head("k", signal)).rejects.toMatchObject({
+      kind: "protocol",
+      message: expect.stringContaining("no Last-Modified"),
     });
   });
 });

@@ -36,8 +36,8 @@ export class MemorySource implements ObjectSource {
     return this.#bucket.request(
       { operation: "head", key, start: 0 },
       () => {
-        const { type, storageClass } = this.#bucket.stored(key);
-        return { ...this.#bucket.head(key), type, storageClass, restored: false };
+        const { type, storageClass, modifiedMs } = this.#bucket.stored(key);
+        return { ...this.#bucket.head(key), modifiedMs, type, storageClass, restored: false };
       },
       signal,
     );

@@ -195,6 +195,11 @@ export interface ExistingFile {
 export interface DataPlane extends AsyncDisposable {
   /** Largest object that `copyWholes` takes; it is verified before its first byte is written. */
   readonly wholeBytes: number;
+  /**
+   * Bytes at the beginning of a large file that wait in memory until the run is complete: their ranges end where these
+   * bytes do, and no checkpoint vouches for them. At most `wholeBytes`, and a multiple of 4 KiB.
+   */
+  readonly heldBytes: number;
   /** Buffer bytes that a request for `bodyBytes` holds while it is open. */
   bufferCost(bodyBytes: number): number;
   /** Request, verify, write and settle (or stage, see `publish`) objects of at most `wholeBytes`, each on its own. */

@@ -1,4 +1,5 @@
 import type { Config } from "../config/config.ts";
+import { exitCodes } from "../engine/exit-code.ts";
 import { createLiveView, type LiveView } from "../observe/live-view.ts";
 import { createLogDestination, createLogger } from "../observe/log.ts";
 import { createRedact } from "../observe/redact.ts";
@@ -80,7 +81,9 @@ export async function execute(config: Config, around: Surroundings): Promise<num
   await metrics?.finish(signals.hurry.aborted ? hastyMs : patientMs);
   if (report.exitCode !== 0 && report.outcome !== "interrupted") {
     const { failHoldMs, failHoldGrows } = config.effort;
-    await hold(holdMs(failHoldMs, failHoldGrows, failuresInARow), logger, signals.hurry);
+    // Wrong options are held for nobody but whoever starts process 1; some are known only once the target is.
+    const isHeld = report.exitCode !== exitCodes.configuration || isProcess1 || !failHoldGrows;
+    if (isHeld) await hold(holdMs(failHoldMs, failHoldGrows, failuresInARow), logger, signals.hurry);
   }
   await metrics?.[Symbol.asyncDispose]();
   await quit(config.output.quitUrl, logger, signals.hurry);

@@ -58,6 +58,8 @@ export interface TargetConfig {
   readonly resume: boolean;
   /** Age from which a checkpoint is not trusted any more. */
   readonly resumeWithinMs: number;
+  /** What was given and is of no use where the target is a block device, as it was given. */
+  readonly directoryOnly: readonly string[];
 }
 
 export interface EffortConfig {

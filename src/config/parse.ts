@@ -8,7 +8,7 @@ import { effortConfig, holdAfterWrongOptionsMs } from "./effort.ts";
 import { helpText, verbs } from "./help.ts";
 import { quote } from "./kinds.ts";
 import { suggestion, variableOf } from "./names.ts";
-import { type OptionName, optionNames, optionsOf } from "./options.ts";
+import { definitionOf, type OptionName, optionNames, optionsOf } from "./options.ts";
 import { resolveSettings, type Settings } from "./settings.ts";
 import { sourceConfig } from "./source.ts";
 import { parseSpec, type Spec } from "./spec.ts";
@@ -176,6 +176,9 @@ function targetConfig(settings: Settings, workingDirectory: string, problems: st
     unsupported: settings.get("unsupported"),
     resume: !settings.get("no-resume"),
     resumeWithinMs: settings.get("resume-within"),
+    directoryOnly: optionNames
+      .filter((name) => definitionOf(name).directoryOnly && settings.from(name) !== undefined)
+      .map((name) => settings.label(name)),
   };
 }
 

@@ -3,7 +3,7 @@ import type { CheckpointState } from "../engine/checkpoint.ts";
 import { compareAll } from "../engine/compare-run.ts";
 import { CopyError } from "../errors.ts";
 import { keepsUsOut } from "../volume/attributes.ts";
-import { dropCheckpoint } from "../volume/checkpoint-file.ts";
+import { dropCheckpoint, saveCheckpoint } from "../volume/checkpoint-file.ts";
 import { ListingComparison } from "../volume/compare.ts";
 import type { Durability } from "../volume/durability.ts";
 import { finishDirectories } from "../volume/finish-directories.ts";
@@ -11,6 +11,7 @@ import { readIdentity } from "../volume/identity.ts";
 import type { OwnerRecord } from "../volume/owner-format.ts";
 import { beginAttempt, readOwnerRecord, recordFailure, removeState } from "../volume/owner-record.ts";
 import { dropShownProgress, loadShownProgress, saveShownProgress } from "../volume/shown-progress.ts";
+import { freeSpace } from "../volume/space.ts";
 import { startOver } from "../volume/start-over.ts";
 import type { PreparedTarget } from "../volume/target.ts";
 import { connect } from "./connect.ts";
@@ -64,7 +65,13 @@ export async function runPopulate(
   state.watch(plane);
   const { firstStartedAt } = attempt;
   let checkpointer = keepsUnfinished
-    ? keepProgress(config, host, state, { root: target.root, plane, durability, firstStartedAt, from })
+    ? keepProgress(config, host, state, {
+        plane,
+        durability,
+        firstStartedAt,
+        from,
+        save: (text) => saveCheckpoint(target.root, text),
+      })
     : undefined;
   const begin = async (): Promise<void> => {
     await attempt.begin();
@@ -75,7 +82,7 @@ export async function runPopulate(
     await copySelected(config, host, state, {
       connection,
       source,
-      target,
+      free: await freeSpace(target.root),
       plane,
       publisher: undefined,
       checkpointer,
@@ -147,7 +154,12 @@ async function previousAttempt(
   const owner = await readOwnerRecord(target.root);
   if (owner.status === "absent") return undefined;
   if (owner.status !== "ours") throw new CopyError("volume", `${owner.reason}; nothing was changed`);
-  const { record } = owner;
+  tellOfEarlier(owner.record, config, host);
+  return owner.record;
+}
+
+/** Tells the log what an earlier attempt at the same target left. */
+export function tellOfEarlier(record: OwnerRecord, config: Config, host: RunHost): void {
   const last = record.lastFailure;
   host.logger.info("an earlier attempt left this volume unfinished", {
     attempts: record.attempts,
@@ -156,13 +168,12 @@ async function previousAttempt(
     sameWork: record.fingerprint === fingerprint(config),
     ...(last && { lastExitCode: last.exitCode, lastFailure: last.reason, failedInARow: last.inARow }),
   });
-  return record;
 }
 
 /** A volume that is full without our state: a run may have died after its last clean-up. Throws CopyError `volume`. */
 async function expectEqual(
   config: Config,
-  { connection, source, target }: Pick<CopySetup, "connection" | "source" | "target">,
+  { connection, source, target }: Pick<CopySetup, "connection" | "source"> & { readonly target: PreparedTarget },
   host: RunHost,
   state: RunState,
 ): Promise<void> {

@@ -61,7 +61,7 @@ describe("--help", () => {
   it("of populate shows its options with units and defaults", async () => {
     expect(rows(await help("populate", "--help"))).toEqual([
       ...source("populate"),
-      "--target DIR",
+      "--target DIR|DEVICE",
       "--allow-root-filesystem",
       "--allow-non-empty",
       ...made,
@@ -135,9 +135,9 @@ describe("--help", () => {
 
   it("without a verb shows the verbs", async () => {
     for (const text of [await help("--help"), await help("nonsense", "--help")]) {
-      expect(text).toContain("oss-populator populate --target DIR [options]");
+      expect(text).toContain("oss-populator populate --target DIR|DEVICE [options]");
       expect(text).toContain("oss-populator copy [options] oss://BUCKET/PATH TARGET");
-      expect(text).toContain("oss-populator verify [options] oss://BUCKET/PATH DIR");
+      expect(text).toContain("oss-populator verify [options] oss://BUCKET/PATH DIR|DEVICE");
     }
   });
 

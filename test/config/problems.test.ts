@@ -65,7 +65,7 @@ describe("arguments", () => {
   it("need a value where there is none", async () => {
     expect(await problemsOf(["populate", "--bucket", "--region", "cn-hangzhou", "--target"])).toEqual([
       "--bucket needs a value (BUCKET); one that begins with -- is written --bucket=VALUE",
-      "--target needs a value (DIR); one that begins with -- is written --target=VALUE",
+      "--target needs a value (DIR|DEVICE); one that begins with -- is written --target=VALUE",
     ]);
   });
 

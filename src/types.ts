@@ -18,6 +18,12 @@ export interface ObjectEntry {
   readonly restored: boolean;
 }
 
+/** One of `count` processes that share the objects of a copy; `index` is below `count`. */
+export interface Shard {
+  readonly index: number;
+  readonly count: number;
+}
+
 /** Half-open range [start, start + length). */
 export interface ByteRange {
   readonly start: number;

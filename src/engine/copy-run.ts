@@ -39,6 +39,8 @@ export interface CopyParts {
 
 export interface CopyOptions {
   readonly select: (relative: string) => boolean;
+  /** Whether an object is this process's; what is not counts only for the digest, and where its name is in the way. */
+  readonly share: (key: string) => boolean;
   readonly unsupported: "fail" | "skip";
   readonly maxFailures: number | undefined;
   readonly dryRun: boolean;

@@ -92,6 +92,7 @@ export async function copySelected(config: Config, host: RunHost, state: RunStat
     parts,
     {
       select: source.select,
+      share: source.share,
       sorted: source.sorted,
       unsupported: config.target.unsupported,
       maxFailures: effort.maxFailures,

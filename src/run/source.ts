@@ -4,6 +4,7 @@ import { createFilter } from "../engine/filter.ts";
 import { pagesOfKeys } from "../engine/listed-keys.ts";
 import type { Pages } from "../engine/listing.ts";
 import type { PathRules } from "../engine/plan.ts";
+import { createShare } from "../engine/share.ts";
 import { type Selection, selectSource } from "../engine/select-source.ts";
 import { directoryMarkerPath, resolvePath } from "../volume/path.ts";
 import type { Connection } from "./connect.ts";
@@ -15,6 +16,8 @@ const lookUpsAtOnce = 16;
 
 export interface SelectedSource extends Selection {
   readonly select: (relative: string) => boolean;
+  /** Whether an object is this process's. */
+  readonly share: (key: string) => boolean;
   /** Whether entries come in key order. */
   readonly sorted: boolean;
 }
@@ -27,14 +30,15 @@ export async function openSource(
   { ledger }: RunState,
 ): Promise<SelectedSource> {
   const select = createFilter(source.include, source.exclude);
+  const share = createShare(source.shard);
   const { path, filesFrom } = source;
   if (filesFrom !== undefined) {
     const prefix = path === "" || path.endsWith("/") ? path : `${path}/`;
-    const parts = { ...connection, ledger, concurrency: lookUpsAtOnce };
+    const parts = { ...connection, ledger, concurrency: lookUpsAtOnce, share };
     const pages: Pages = (signal) => pagesOfKeys(host.readLines(filesFrom), prefix, parts, signal);
-    return { kind: "directory", prefix, pages, select, sorted: false };
+    return { kind: "directory", prefix, pages, select, share, sorted: false };
   }
-  return { ...(await selectSource(path, source.allowEmpty, connection, host.signal)), select, sorted: true };
+  return { ...(await selectSource(path, source.allowEmpty, connection, host.signal)), select, share, sorted: true };
 }
 
 export const pathRules: PathRules = {

@@ -77,6 +77,7 @@ export type World = ReturnType<typeof makeWorld>;
 
 export const copyOptions: CopyOptions = {
   select: () => true,
+  share: () => true,
   unsupported: "fail",
   maxFailures: undefined,
   dryRun: false,

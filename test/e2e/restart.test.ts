@@ -1,7 +1,7 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { setTimeout } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { mountExt4, notMounted } from "./support/mounts.ts";
+import { mountExt4, mountOverlay, notMounted } from "./support/mounts.ts";
 import { expectRefusal } from "./support/refusal.ts";
 import { bucketName, openScene, type Scene } from "./support/scene.ts";
 import { differencesFrom, pathsIn, readTree } from "./support/tree.ts";
@@ -55,6 +55,17 @@ test.concurrent("runs that are killed again and again on ext4 end in a right vol
   scene.emulator.clearFaults();
   expect(await scene.run("populate", [], { target: volume.path })).toMatchObject({ exitCode: 0 });
   expect(await differencesFrom(scene.bucket, volume.path, { prefix, ignore: ["lost+found"] })).toEqual([]);
+});
+
+test.concurrent("a run that was killed where files are synced one by one completes", async (context) => {
+  await using scene = await openSlow();
+  await using volume = await mountOverlay(scene.scratch.path);
+  if (volume === undefined) return context.skip(notMounted);
+  await killHalfWay(scene, [], volume.path);
+  scene.emulator.clearFaults();
+  const result = await scene.run("populate", [], { target: volume.path });
+  expect(result).toMatchObject({ exitCode: 0, report: { durability: "fsync", objects: { copied: 251 } } });
+  expect(await differencesFrom(scene.bucket, volume.path, { prefix })).toEqual([]);
 });
 
 test.concurrent("the bucket may change between a killed run and the next", async () => {

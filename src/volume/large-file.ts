@@ -15,13 +15,15 @@ export const blockBytes = 4096;
 const workingMode = 0o600;
 const readBackBytes = 2 ** 20;
 const wasmPageBytes = 65_536;
-/** Dirty bytes of one file in the page cache at most: they count against the memory limit, and the last sync waits for them. */
+/** Dirty bytes of one file in the page cache, unless told otherwise. */
 export const mostDirtyBytes = 32 * 2 ** 20;
 
 export interface LargeFileOptions extends FileSettings {
   readonly placement: Placement;
   /** Whether direct I/O is tried. */
   readonly directIo: boolean;
+  /** Dirty bytes in the page cache at most: they count against the memory limit, and the last sync waits for them. */
+  readonly dirtyBytes: number;
 }
 
 /** A file that arrives in pieces. Writes run one after the other, in the thread pool; many files may be written at once. */
@@ -207,7 +209,7 @@ export class LargeFile {
   async #limitDirty(writtenBytes: number): Promise<void> {
     if (this.#direct) return;
     this.#dirtyBytes += writtenBytes;
-    if (this.#dirtyBytes < mostDirtyBytes) return;
+    if (this.#dirtyBytes < this.#options.dirtyBytes) return;
     await this.#syncNow();
   }
 

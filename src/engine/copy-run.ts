@@ -5,10 +5,11 @@ import type { Checkpointer } from "./checkpointer.ts";
 import { type CopiedObject, copyObject } from "./copy-object.ts";
 import { type CopyDecision, Feeder } from "./feeder.ts";
 import type { Ledger } from "./ledger.ts";
+import { clearLeftBehind } from "./left-behind.ts";
 import type { Limiter } from "./limiter.ts";
 import { LinkedAbort } from "./linked-abort.ts";
 import type { Pages } from "./listing.ts";
-import type { OpenObject } from "./open-list-object.ts";
+import type { OpenObject, ProgressList } from "./open-list-object.ts";
 import type { CopyTask, PathRules } from "./plan.ts";
 import type { Publisher } from "./publisher.ts";
 import { BoundedQueue } from "./queue.ts";
@@ -56,7 +57,7 @@ export interface CopyOptions {
 /** Tasks that may be planned ahead: ten pages, so that smaller sources are known in full before the first byte. */
 const lookahead = 10_000;
 /** Objects of many ranges that are open at once: enough to spread writers over files, few enough to finish soon. */
-const largeAtOnce = 8;
+export const largeAtOnce = 8;
 
 /**
  * Copies what `pages` list. Every selected entry ends in the ledger exactly once, unless the run is cut short; throws
@@ -84,6 +85,7 @@ export async function copyAll(
     await feeding;
     stop.signal.throwIfAborted();
     if (feeder.doomed) throw new TooManyFailures();
+    await clearLeftBehind(prefix.length, parts);
     return { sourceDigest: feeder.digest() };
   } finally {
     stop.abort(new Error("the run has ended"));
@@ -99,30 +101,31 @@ async function copyQueued(
   options: CopyOptions,
   stop: LinkedAbort,
 ): Promise<void> {
-  const { plane, checkpointer } = parts;
+  const { plane, publisher, checkpointer } = parts;
   if (!plane) throw new Error("there is no data plane to copy with");
   await parts.begin();
-  const run = new Workers({ ...parts, plane }, options, stop);
+  const list: ProgressList | undefined = checkpointer?.list ?? publisher?.unfinished;
+  const run = new Workers({ ...parts, plane, list }, options, stop);
   const fail = (error: unknown): void => {
     stop.abort(error);
     queue.close({ error });
   };
   const next = async (): Promise<Work | undefined> => {
     if (feeder.doomed) return undefined;
-    await checkpointer?.list.room(stop.signal);
+    await list?.room(stop.signal);
     let open: OpenObject | undefined;
     const task = await queue.take(({ entry }) => {
-      open = checkpointer?.list.handOut(entry);
+      open = list?.handOut(entry);
     });
     return task && { task, open };
   };
-  using checkpoints = new LinkedAbort(stop.signal);
-  const checkpointing = checkpointer?.run(checkpoints.signal).catch(fail);
+  using keeping = new LinkedAbort(stop.signal);
+  const keepers = [checkpointer, publisher].map((keeper) => keeper?.run(keeping.signal).catch(fail));
   await Promise.all(Array.from({ length: options.concurrency }, () => run.work(next).catch(fail)));
-  checkpoints.abort(new Error("the work has ended"));
-  await checkpointing;
+  keeping.abort(new Error("the work has ended"));
+  await Promise.all(keepers);
   stop.signal.throwIfAborted();
-  await parts.publisher?.flush();
+  await publisher?.flush();
 }
 
 /** A dry run, and one that cannot succeed any more, only look at the rest of the listing. */
@@ -138,7 +141,7 @@ interface Work {
   readonly open: OpenObject | undefined;
 }
 
-type WorkerParts = CopyParts & { readonly plane: DataPlane };
+type WorkerParts = CopyParts & { readonly plane: DataPlane; readonly list: ProgressList | undefined };
 
 class Workers {
   readonly #parts: WorkerParts;
@@ -176,7 +179,7 @@ class Workers {
   }
 
   async #copy(work: Work): Promise<void> {
-    const { plane, ledger, publisher, checkpointer } = this.#parts;
+    const { plane, ledger, publisher, list } = this.#parts;
     const { task, open } = work;
     const { signal } = this.#stop;
     if (signal.aborted) return;
@@ -188,7 +191,7 @@ class Workers {
         open?.copied(0, undefined);
         return;
       }
-      const tracked = checkpointer && open && { list: checkpointer.list, open };
+      const tracked = list && open && { list, open };
       const copied = await copyObject(task, this.#objectParts, signal, tracked);
       if (publisher) await publisher.add(copied.target, (error) => this.#published(work, copied, error));
       else this.#copied(work, copied);
@@ -205,9 +208,10 @@ class Workers {
   }
 
   #published(work: Work, copied: CopiedObject, error: unknown): void {
-    if (error === undefined) this.#copied(work, copied);
-    else if (isObjectsOwn(error)) this.#failed(work, error);
-    else this.#stop.abort(error);
+    if (error === undefined) return this.#copied(work, copied);
+    if (!isObjectsOwn(error)) return this.#stop.abort(error);
+    work.open?.reset(work.open.entry);
+    this.#failed(work, error);
   }
 
   /** An object that an earlier run listed: what that one left of it goes too. */

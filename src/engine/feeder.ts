@@ -106,8 +106,12 @@ export class Feeder {
     this.#judge(); // also by keys that were looked up in vain
     if (this.#doomed) return;
     // What an earlier run left of its open files is not counted as free: they cannot be asked to fit once more.
-    for (const { task, existing } of tasks) if (!task.earlier) this.#parts.space.claim(task, existing);
+    for (const { task, existing } of tasks) if (!this.#hasRoom(task)) this.#parts.space.claim(task, existing);
     for (const { task } of tasks) await this.#queue.put(task);
+  }
+
+  #hasRoom({ earlier = false, entry }: CopyTask): boolean {
+    return earlier || this.#parts.publisher?.unfinished?.waitsFor(entry) === true;
   }
 
   /** With links replaced by what they lead to; one that leads nowhere is its own failure. */

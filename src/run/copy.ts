@@ -1,49 +1,91 @@
 import type { Config } from "../config/config.ts";
+import type { OpenEntry } from "../engine/checkpoint.ts";
+import { checkpointLimits } from "../engine/checkpoint-schedule.ts";
 import type { Checkpointer } from "../engine/checkpointer.ts";
 import { type CopyParts, copyAll } from "../engine/copy-run.ts";
 import { createDecision } from "../engine/decide-copy.ts";
+import type { CopyDecision } from "../engine/feeder.ts";
+import type { PathRules } from "../engine/plan.ts";
 import { Publisher } from "../engine/publisher.ts";
 import { rangeBytes } from "../engine/range-size.ts";
 import { SpaceBudget } from "../engine/space-budget.ts";
+import { UnfinishedObjects } from "../engine/unfinished-objects.ts";
 import type { DataPlane } from "../types.ts";
+import type { CopyState } from "../volume/copy-state.ts";
 import { chooseDurability, type Durability } from "../volume/durability.ts";
 import { finishDirectories } from "../volume/finish-directories.ts";
 import { freeSpace } from "../volume/space.ts";
 import type { PreparedTarget } from "../volume/target.ts";
 import { type Connection, connect } from "./connect.ts";
+import { copyWorkOf } from "./fingerprint.ts";
 import { holdTarget } from "./hold-target.ts";
 import type { RunHost } from "./host.ts";
+import { checkpointOfUnfinished, type Earlier, leaveCopy, takeUp } from "./keep-copy.ts";
 import { openPlane } from "./plane.ts";
-import { openSource, pathRules, type SelectedSource } from "./source.ts";
+import { keepLast } from "./resume.ts";
+import { copyPathRules, openSource, type SelectedSource } from "./source.ts";
 import type { RunState } from "./state.ts";
 
 /** Copies into a directory that people may be reading: staged, verified, synced, then named. */
 export async function runCopy(config: Config, host: RunHost, state: RunState): Promise<void> {
   await using held = await holdTarget(config, host);
-  const { target } = held;
-  await using connection = await connect(config, host, state);
-  const source = await openSource(config, connection, host, state);
-  const durability = await durabilityOf(config, target);
-  state.durability = durability.method;
-  state.phase = "listing";
-  await using plane = target.exists ? openDataPlane(config, connection, target, durability) : undefined;
-  state.watch(plane);
-  const sync = async (): Promise<void> => {
-    await plane?.syncDirectories();
-    await durability.sync(host.signal);
+  const { target, copy } = held;
+  let publisher: Publisher | undefined;
+  try {
+    await using connection = await connect(config, host, state);
+    const source = await openSource(config, connection, host, state);
+    const earlier = copy && (await takeUp(target.root, copy, host, state));
+    const durability = await durabilityOf(config, target);
+    state.durability = durability.method;
+    state.phase = "listing";
+    await using plane = target.exists
+      ? openDataPlane(config, connection, target, durability, { keepsUnfinished: true })
+      : undefined;
+    state.watch(plane);
+    const sync = async (): Promise<void> => {
+      await plane?.syncDirectories();
+      await durability.sync();
+    };
+    publisher = plane && publisherOf(config, host, { plane, sync, copy, earlier });
+    const rules = copyPathRules(copyWorkOf(config));
+    const decide = target.exists ? createDecision(config.target) : undefined;
+    const begin = async (): Promise<void> => {};
+    try {
+      await copySelected(config, host, state, { connection, source, rules, target, plane, publisher, decide, begin });
+      state.phase = "syncing";
+      if (!config.dryRun) await finishRoot(config, host, target, durability);
+      await sync();
+      host.signal.throwIfAborted();
+    } catch (error) {
+      // While there still is a plane to publish with.
+      await keepLast(publisher, error, host);
+      throw error;
+    }
+    state.watch(undefined);
+  } catch (error) {
+    await leaveCopy(copy, publisher, error, host);
+    throw error;
+  }
+  // From here on a signal no longer changes the verdict: everything is in place and on stable storage.
+  if (publisher?.isEmpty) await copy?.remove();
+}
+
+interface PublishingParts {
+  readonly plane: DataPlane;
+  readonly sync: () => Promise<void>;
+  readonly copy: CopyState | undefined;
+  readonly earlier: Earlier | undefined;
+}
+
+function publisherOf(config: Config, host: RunHost, { plane, sync, copy, earlier }: PublishingParts): Publisher {
+  const { partBytes, limitBytesPerSecond, memoryLimitBytes } = config.effort;
+  const unfinished = new UnfinishedObjects(rangeBytes(partBytes, limitBytesPerSecond), earlier?.open);
+  const firstStartedAt = earlier?.firstStartedAt ?? new Date().toISOString();
+  const keeper = copy && {
+    unfinished,
+    save: (open: readonly OpenEntry[]) => copy.save(checkpointOfUnfinished(config, firstStartedAt, open)),
   };
-  await copySelected(config, host, state, {
-    connection,
-    source,
-    target,
-    plane,
-    publisher: plane && new Publisher({ plane, sync, clock: host.clock }),
-    begin: async () => {},
-  });
-  state.phase = "syncing";
-  if (!config.dryRun) await finishRoot(config, host, target, durability);
-  await sync();
-  state.watch(undefined);
+  return new Publisher({ plane, sync, clock: host.clock, limits: checkpointLimits(memoryLimitBytes), keeper });
 }
 
 /** Directories get their attributes as they are made; a root that was there before only when that is asked for. */
@@ -60,11 +102,14 @@ async function finishRoot(
 export interface CopySetup {
   readonly connection: Connection;
   readonly source: SelectedSource;
+  readonly rules: PathRules;
   readonly target: PreparedTarget;
   /** Undefined in a dry run of a copy into a directory that does not exist yet. */
   readonly plane: DataPlane | undefined;
   readonly publisher: Publisher | undefined;
   readonly checkpointer?: Checkpointer | undefined;
+  /** What to do with a file whose path may be taken; undefined copies everything. */
+  readonly decide: CopyDecision | undefined;
   readonly begin: () => Promise<void>;
 }
 
@@ -77,7 +122,7 @@ export async function copySelected(config: Config, host: RunHost, state: RunStat
     plane,
     logger: host.logger,
     ledger: state.ledger,
-    rules: pathRules,
+    rules: setup.rules,
     space: new SpaceBudget(target.exists ? await freeSpace(target.root) : undefined),
     publisher: setup.publisher,
     checkpointer: setup.checkpointer,
@@ -100,7 +145,7 @@ export async function copySelected(config: Config, host: RunHost, state: RunStat
       rangeBytes: rangeBytes(effort.partBytes, effort.limitBytesPerSecond),
       concurrency: effort.concurrency,
       retries: effort.retries,
-      decide: config.verb === "copy" && target.exists ? createDecision(config.target) : undefined,
+      decide: setup.decide,
     },
     host.signal,
   );

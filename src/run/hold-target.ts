@@ -1,14 +1,18 @@
 import type { Config } from "../config/config.ts";
+import { CopyState } from "../volume/copy-state.ts";
 import { lockTarget } from "../volume/lock.ts";
 import { type PreparedTarget, prepareTarget } from "../volume/target.ts";
+import { copyWorkOf } from "./fingerprint.ts";
 import type { RunHost } from "./host.ts";
 
 /** How long another process of ours may still work on the target. */
 const busyMs = 60_000;
 
-/** A target that no other process of ours works on until it is disposed of. */
+/** A target that no other process of ours works on until it is disposed of; other shards of a copy may. */
 export interface HeldTarget extends AsyncDisposable {
   readonly target: PreparedTarget;
+  /** What a copy keeps on the target; undefined for other verbs, and where nothing is to be written. */
+  readonly copy: CopyState | undefined;
 }
 
 export function targetOptions({ verb, dryRun, target }: Config, host: RunHost) {
@@ -19,20 +23,24 @@ export function targetOptions({ verb, dryRun, target }: Config, host: RunHost) {
 export async function holdTarget(config: Config, host: RunHost): Promise<HeldTarget> {
   const options = targetOptions(config, host);
   const target = await prepareTarget(options);
-  if (config.dryRun) return { target, [Symbol.asyncDispose]: async () => {} };
+  if (config.dryRun) return { target, copy: undefined, [Symbol.asyncDispose]: async () => {} };
   let waited = false;
   const onWait = (sentence: string): void => {
     waited = true;
     host.logger.info("waiting", { reason: sentence });
   };
-  const lock = await lockTarget(target.root, { waitMs: busyMs, onWait }, host.signal);
-  if (lock.warning !== undefined) host.logger.warn("lock", { problem: lock.warning });
-  try {
-    // What was seen before the other process ended is out of date, and its files are no older than that look.
-    const current = waited ? await prepareTarget(options) : target;
-    return { target: current, [Symbol.asyncDispose]: () => lock[Symbol.asyncDispose]() };
-  } catch (error) {
-    await lock[Symbol.asyncDispose]();
-    throw error;
-  }
+  await using locks = new AsyncDisposableStack();
+  const { root } = target;
+  // Shards keep off each other by their own locks, and all together whoever wants the whole target.
+  const mode = (config.source.shard?.count ?? 1) > 1 ? "shared" : "exclusive";
+  const lock = locks.use(await lockTarget(root, { mode, waitMs: busyMs, onWait }, host.signal));
+  const wait = { waitMs: busyMs, onWait };
+  const copy =
+    config.verb === "copy" ? locks.use(await CopyState.hold(root, copyWorkOf(config), wait, host.signal)) : undefined;
+  const warning = lock.warning ?? copy?.warning;
+  if (warning !== undefined) host.logger.warn("lock", { problem: warning });
+  // What was seen before the other process ended is out of date, and its files are no older than that look.
+  const current = waited ? await prepareTarget(options) : target;
+  const held = locks.move();
+  return { target: current, copy, [Symbol.asyncDispose]: () => held.disposeAsync() };
 }

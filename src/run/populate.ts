@@ -70,10 +70,12 @@ export async function runPopulate(
     await copySelected(config, host, state, {
       connection,
       source,
+      rules: pathRules,
       target,
       plane,
       publisher: undefined,
       checkpointer,
+      decide: undefined,
       begin,
     });
     state.watch(undefined);

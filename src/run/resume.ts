@@ -135,16 +135,25 @@ export function keepProgress(config: Config, host: RunHost, state: RunState, par
   });
 }
 
-/** A last checkpoint when the work ends early; not after what leaves doubts about the volume or about ourselves. */
-export async function keepLast(checkpointer: Checkpointer | undefined, error: unknown, host: RunHost): Promise<void> {
-  const isSafe =
+/** Whether an end leaves no doubts about the volume or about ourselves. */
+export function isSafeToKeep(error: unknown): boolean {
+  return (
     error === undefined ||
     error instanceof Interruption ||
     error instanceof TooManyFailures ||
-    (error instanceof CopyError && error.kind !== "volume");
-  if (!checkpointer || !isSafe) return;
+    (error instanceof CopyError && error.kind !== "volume")
+  );
+}
+
+/** A last checkpoint when the work ends early; not after what leaves doubts. */
+export async function keepLast(
+  keeper: { last(): Promise<void> } | undefined,
+  error: unknown,
+  host: RunHost,
+): Promise<void> {
+  if (!keeper || !isSafeToKeep(error)) return;
   try {
-    await checkpointer.last();
+    await keeper.last();
   } catch (failure) {
     host.logger.warn("the target cannot keep how far this attempt came", { error: String(failure) });
   }

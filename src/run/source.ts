@@ -4,8 +4,9 @@ import { createFilter } from "../engine/filter.ts";
 import { pagesOfKeys } from "../engine/listed-keys.ts";
 import type { Pages } from "../engine/listing.ts";
 import type { PathRules } from "../engine/plan.ts";
-import { createShare } from "../engine/share.ts";
 import { type Selection, selectSource } from "../engine/select-source.ts";
+import { createShare } from "../engine/share.ts";
+import { type CopyWork, versionOf } from "../volume/copy-work.ts";
 import { directoryMarkerPath, resolvePath } from "../volume/path.ts";
 import type { Connection } from "./connect.ts";
 import type { RunHost } from "./host.ts";
@@ -46,3 +47,8 @@ export const pathRules: PathRules = {
   resolveDirectory: directoryMarkerPath,
   versionOf: ({ key, etag }) => createHash("sha256").update(`${key}\0${etag}`).digest("hex").slice(0, 32),
 };
+
+/** The same, with temporary names that tell which copy they belong to. */
+export function copyPathRules(work: CopyWork): PathRules {
+  return { ...pathRules, versionOf: (entry) => versionOf(work, pathRules.versionOf(entry)) };
+}

@@ -208,10 +208,11 @@ class Workers {
   }
 
   #published(work: Work, copied: CopiedObject, error: unknown): void {
-    if (error === undefined) return this.#copied(work, copied);
-    if (!isObjectsOwn(error)) return this.#stop.abort(error);
-    work.open?.reset(work.open.entry);
-    this.#failed(work, error);
+    if (error === undefined) this.#copied(work, copied);
+    else if (isObjectsOwn(error)) {
+      work.open?.reset(work.open.entry); // the volume has removed it
+      this.#failed(work, error);
+    } else this.#stop.abort(error);
   }
 
   /** An object that an earlier run listed: what that one left of it goes too. */

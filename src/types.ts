@@ -182,6 +182,8 @@ export interface ExistingFile {
   readonly kind: "file" | "directory" | "other";
   readonly sizeBytes: number;
   readonly modifiedMs: number;
+  /** When it was made or last changed in any way, by the clock of the filesystem, which nobody can set; where it is known. */
+  readonly changedMs?: number;
 }
 
 /**

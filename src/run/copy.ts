@@ -11,7 +11,6 @@ import { rangeBytes } from "../engine/range-size.ts";
 import { SpaceBudget } from "../engine/space-budget.ts";
 import { UnfinishedObjects } from "../engine/unfinished-objects.ts";
 import type { DataPlane } from "../types.ts";
-import type { CopyState } from "../volume/copy-state.ts";
 import { chooseDurability, type Durability } from "../volume/durability.ts";
 import { finishDirectories } from "../volume/finish-directories.ts";
 import { freeSpace } from "../volume/space.ts";
@@ -21,7 +20,7 @@ import { copyWorkOf } from "./fingerprint.ts";
 import { holdTarget } from "./hold-target.ts";
 import type { RunHost } from "./host.ts";
 import { checkpointOfUnfinished, type Earlier, leaveCopy, takeUp } from "./keep-copy.ts";
-import { openPlane } from "./plane.ts";
+import { openPlane, type PlaneOptions } from "./plane.ts";
 import { keepLast } from "./resume.ts";
 import { copyPathRules, openSource, type SelectedSource } from "./source.ts";
 import type { RunState } from "./state.ts";
@@ -39,14 +38,15 @@ export async function runCopy(config: Config, host: RunHost, state: RunState): P
     state.durability = durability.method;
     state.phase = "listing";
     await using plane = target.exists
-      ? openDataPlane(config, connection, target, durability, { keepsUnfinished: true })
+      ? openDataPlane(config, connection, target, durability, { keepsUnfinished: true, placement: "staged" })
       : undefined;
     state.watch(plane);
     const sync = async (): Promise<void> => {
       await plane?.syncDirectories();
       await durability.sync();
     };
-    publisher = plane && publisherOf(config, host, { plane, sync, copy, earlier });
+    const save = copy && ((text: string) => copy.save(text));
+    publisher = plane && openPublisher(config, host, { plane, sync, save, ...earlier });
     const rules = copyPathRules(copyWorkOf(config));
     const decide = target.exists ? createDecision(config.target) : undefined;
     const begin = async (): Promise<void> => {};
@@ -70,20 +70,21 @@ export async function runCopy(config: Config, host: RunHost, state: RunState): P
   if (publisher?.isEmpty) await copy?.remove();
 }
 
-interface PublishingParts {
+export interface PublishingParts extends Partial<Earlier> {
   readonly plane: DataPlane;
+  /** Resolves when what was written before the call is on stable storage. */
   readonly sync: () => Promise<void>;
-  readonly copy: CopyState | undefined;
-  readonly earlier: Earlier | undefined;
+  /** Puts a checkpoint on stable storage; undefined where no progress is kept. */
+  readonly save: ((text: string) => Promise<void>) | undefined;
 }
 
-function publisherOf(config: Config, host: RunHost, { plane, sync, copy, earlier }: PublishingParts): Publisher {
+/** Names staged files, and keeps how far large objects are. */
+export function openPublisher(config: Config, host: RunHost, parts: PublishingParts): Publisher {
+  const { plane, sync, save, open, firstStartedAt = new Date().toISOString() } = parts;
   const { partBytes, limitBytesPerSecond, memoryLimitBytes } = config.effort;
-  const unfinished = new UnfinishedObjects(rangeBytes(partBytes, limitBytesPerSecond), earlier?.open);
-  const firstStartedAt = earlier?.firstStartedAt ?? new Date().toISOString();
-  const keeper = copy && {
-    unfinished,
-    save: (open: readonly OpenEntry[]) => copy.save(checkpointOfUnfinished(config, firstStartedAt, open)),
+  const keeper = save && {
+    unfinished: new UnfinishedObjects(rangeBytes(partBytes, limitBytesPerSecond), open),
+    save: (unfinished: readonly OpenEntry[]) => save(checkpointOfUnfinished(config, firstStartedAt, unfinished)),
   };
   return new Publisher({ plane, sync, clock: host.clock, limits: checkpointLimits(memoryLimitBytes), keeper });
 }
@@ -157,9 +158,10 @@ export function openDataPlane(
   connection: Connection,
   { root, abilities }: PreparedTarget,
   { method }: Durability,
-  { keepsUnfinished = false } = {},
+  options: Partial<Pick<PlaneOptions, "keepsUnfinished" | "placement" | "replaces">>,
 ): DataPlane {
-  return openPlane(config, connection, { root, abilities, fsyncFiles: method === "fsync", keepsUnfinished });
+  const usual = { keepsUnfinished: false, placement: "direct", replaces: true } as const;
+  return openPlane(config, connection, { ...usual, ...options, root, abilities, fsyncFiles: method === "fsync" });
 }
 
 export async function durabilityOf({ dryRun }: Config, { root, exists }: PreparedTarget): Promise<Durability> {

@@ -1,5 +1,6 @@
-import type { Config } from "../config/config.ts";
+import type { Config, EffortConfig } from "../config/config.ts";
 import { ThreadedPlane } from "../data/threaded-plane.ts";
+import { largeAtOnce } from "../engine/copy-run.ts";
 import type { DataPlane } from "../types.ts";
 import type { TargetAbilities } from "../volume/probe.ts";
 import type { Connection } from "./connect.ts";
@@ -11,11 +12,17 @@ export interface PlaneOptions {
   readonly fsyncFiles: boolean;
   /** Whether unfinished large files stay at the end, for another run to go on with. */
   readonly keepsUnfinished: boolean;
+  /** `staged`: files get their names only when they are complete, by `publish`. */
+  readonly placement: "direct" | "staged";
+  /** Whether a file may be published in the place of another. */
+  readonly replaces: boolean;
 }
 
+const mebibyte = 2 ** 20;
+
 /** The data plane of a run that writes below `root`. */
-export function openPlane({ verb, target, effort }: Config, connection: Connection, options: PlaneOptions): DataPlane {
-  const { root, abilities, fsyncFiles, keepsUnfinished } = options;
+export function openPlane({ target, effort }: Config, connection: Connection, options: PlaneOptions): DataPlane {
+  const { root, abilities, fsyncFiles, keepsUnfinished, placement, replaces } = options;
   return new ThreadedPlane({
     threads: effort.threads,
     signing: connection.session.signing,
@@ -27,7 +34,8 @@ export function openPlane({ verb, target, effort }: Config, connection: Connecti
       keepsUnfinished,
       writer: {
         root,
-        placement: verb === "copy" ? "staged" : "direct",
+        placement,
+        replaces,
         fileMode: target.fileMode,
         dirMode: target.dirMode,
         uid: target.uid,
@@ -36,8 +44,15 @@ export function openPlane({ verb, target, effort }: Config, connection: Connecti
         fsyncFiles,
         runStartedCtimeMs: abilities?.startedCtimeMs,
         directIo: abilities?.directIo ?? false,
+        dirtyBytes: dirtyBytesOf(effort),
         keepsModes: abilities?.keepsModes,
       },
     },
   });
+}
+
+/** Dirty bytes of each large file in each thread: together no more than a quarter of the memory limit, or 256 MiB. */
+function dirtyBytesOf({ memoryLimitBytes = Number.POSITIVE_INFINITY, threads }: EffortConfig): number {
+  const all = Math.min(256 * mebibyte, memoryLimitBytes / 4);
+  return Math.max(mebibyte, Math.floor(all / (largeAtOnce * threads)));
 }

@@ -15,7 +15,7 @@ export function inspectPath(directories: DirectoryCache, path: SafePath): Existi
     if (stats === undefined || directories.isUnfinished(stats)) return undefined;
     const kind = stats.isFile() ? "file" : stats.isDirectory() ? "directory" : "other";
     // Times pass through a double of seconds on their way in; the fraction of a millisecond is its rounding.
-    return { kind, sizeBytes: stats.size, modifiedMs: Math.round(stats.mtimeMs) };
+    return { kind, sizeBytes: stats.size, modifiedMs: Math.round(stats.mtimeMs), changedMs: stats.ctimeMs };
   } catch (error) {
     if (errnoOf(error) === "ENAMETOOLONG") return undefined;
     throw volumeError(error, "look at", path);

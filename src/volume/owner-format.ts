@@ -17,6 +17,11 @@ export interface OwnerRecord {
   /** What is being copied, for messages. */
   readonly source: string;
   readonly startedEmpty: boolean;
+  /**
+   * What the filesystem's clock said when the first attempt at this work began, in milliseconds: no file of it is older.
+   * Only where the volume did not begin empty.
+   */
+  readonly filledSinceMs?: number | undefined;
   /** ISO 8601. */
   readonly firstStartedAt: string;
   /** Attempts begun, the present one included. */
@@ -66,13 +71,14 @@ export function parseOwnerRecord(text: string): OwnerState {
 }
 
 function recordOf(value: Readonly<Record<string, unknown>>): OwnerRecord | undefined {
-  const { fingerprint, source, startedEmpty, firstStartedAt, attempts, lastFailure } = value;
+  const { fingerprint, source, startedEmpty, filledSinceMs, firstStartedAt, attempts, lastFailure } = value;
   if (typeof fingerprint !== "string" || typeof source !== "string" || typeof startedEmpty !== "boolean")
     return undefined;
   if (!isTime(firstStartedAt) || !isCount(attempts)) return undefined;
+  if (filledSinceMs !== undefined && typeof filledSinceMs !== "number") return undefined;
   const failure = lastFailure === undefined ? undefined : failureOf(lastFailure);
   if (lastFailure !== undefined && failure === undefined) return undefined;
-  return { fingerprint, source, startedEmpty, firstStartedAt, attempts, lastFailure: failure };
+  return { fingerprint, source, startedEmpty, filledSinceMs, firstStartedAt, attempts, lastFailure: failure };
 }
 
 function failureOf(value: unknown): RecordedFailure | undefined {

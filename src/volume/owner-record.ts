@@ -56,14 +56,14 @@ export async function readOwnerRecord(root: string): Promise<OwnerState> {
  */
 export async function beginAttempt(
   root: string,
-  fresh: Pick<OwnerRecord, "fingerprint" | "source" | "startedEmpty" | "firstStartedAt">,
+  fresh: Pick<OwnerRecord, "fingerprint" | "source" | "startedEmpty" | "filledSinceMs" | "firstStartedAt">,
   previous?: OwnerRecord,
 ): Promise<OwnerRecord> {
-  const { fingerprint, source } = fresh;
+  const { fingerprint, source, filledSinceMs } = fresh;
   const { startedEmpty, firstStartedAt } = previous ?? fresh;
   const attempts = (previous?.attempts ?? 0) + 1;
   const lastFailure = previous?.lastFailure;
-  const record = { fingerprint, source, startedEmpty, firstStartedAt, attempts, lastFailure };
+  const record = { fingerprint, source, startedEmpty, filledSinceMs, firstStartedAt, attempts, lastFailure };
   await writeRecord(root, record);
   return record;
 }

@@ -60,10 +60,11 @@ export class VolumeWriter implements Disposable {
       },
     };
     this.#root = root;
+    const deferAttributes = keepsUsOut(options, readIdentity());
     this.#directories = new DirectoryCache({
       ...common,
-      deferAttributes: !staged && keepsUsOut(options, readIdentity()),
-      marksUnfinished: staged,
+      deferAttributes,
+      marksUnfinished: staged && !deferAttributes,
     });
     this.#placement = new Placement({ ...common, placement: options.placement }, this.#directories);
     // A torn file must not carry the time by which a later run would skip it. Synced before its close it cannot be torn.

@@ -4,6 +4,7 @@ import { judge, type Verdict } from "./engine/verdict.ts";
 import { runCopy } from "./run/copy.ts";
 import type { RunHost } from "./run/host.ts";
 import { type AttemptNote, runPopulate } from "./run/populate.ts";
+import { nothingSelected } from "./run/source.ts";
 import { RunState } from "./run/state.ts";
 import { runVerify } from "./run/verify.ts";
 import type { CopyReport } from "./types.ts";
@@ -54,7 +55,7 @@ async function remember(note: AttemptNote | undefined, verdict: Verdict, host: R
   }
 }
 
-function successSentence({ verb, dryRun }: Config, { ledger }: RunState): string {
+function successSentence({ verb, dryRun, source }: Config, { ledger }: RunState): string {
   const { listed, copied, skipped } = ledger.counts;
   const objects = (count: number): string => `${count.toLocaleString("en")} ${count === 1 ? "object" : "objects"}`;
   if (dryRun) {
@@ -62,7 +63,7 @@ function successSentence({ verb, dryRun }: Config, { ledger }: RunState): string
     return `dry run: ${objects(wanted)} would be copied, nothing was written`;
   }
   if (verb === "verify") return `${objects(skipped.objects)} compared, all equal`;
-  if (listed.objects === 0) return "nothing is selected";
+  if (listed.objects === 0) return nothingSelected(source);
   const unchanged = skipped.objects === 0 ? "" : `, ${skipped.objects.toLocaleString("en")} skipped`;
   return `${objects(copied.objects)} copied and verified${unchanged}`;
 }
@@ -82,6 +83,7 @@ function reportOf(config: Config, host: RunHost, state: RunState, verdict: Verdi
       region: source.region ?? null,
     },
     target: target.directory,
+    shard: source.shard ?? null,
     dryRun,
     sourceDigest: state.sourceDigest,
     startedAtMs,

@@ -297,8 +297,10 @@ export interface CopyReport {
   readonly version: string;
   readonly source: Readonly<{ bucket: string; path: string; endpoint: string; region: string | null }>;
   readonly target: string;
+  /** The share of the objects that everything here counts; null is all. */
+  readonly shard: Shard | null;
   readonly dryRun: boolean;
-  /** SHA-256 over the sorted keys, sizes and ETags; null when the listing did not end. */
+  /** SHA-256 over the sorted keys, sizes and ETags of all shards; null when the listing did not end. */
   readonly sourceDigest: string | null;
   readonly startedAt: string;
   readonly firstStartedAt: string;

@@ -22,7 +22,7 @@ import type { RunHost } from "./host.ts";
 import { checkpointOfUnfinished, type Earlier, leaveCopy, takeUp } from "./keep-copy.ts";
 import { openPlane, type PlaneOptions } from "./plane.ts";
 import { keepLast } from "./resume.ts";
-import { copyPathRules, openSource, type SelectedSource } from "./source.ts";
+import { copyPathRules, nothingSelected, openSource, type SelectedSource } from "./source.ts";
 import type { RunState } from "./state.ts";
 
 /** Copies into a directory that people may be reading: staged, verified, synced, then named. */
@@ -151,6 +151,8 @@ export async function copySelected(config: Config, host: RunHost, state: RunStat
     host.signal,
   );
   state.sourceDigest = sourceDigest;
+  if (state.ledger.counts.listed.objects === 0)
+    host.logger.warn("selection", { problem: nothingSelected(config.source) });
 }
 
 export function openDataPlane(

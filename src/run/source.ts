@@ -52,3 +52,8 @@ export const pathRules: PathRules = {
 export function copyPathRules(work: CopyWork): PathRules {
   return { ...pathRules, versionOf: (entry) => versionOf(work, pathRules.versionOf(entry)) };
 }
+
+/** What to say of a selection without objects. */
+export function nothingSelected({ shard }: Config["source"]): string {
+  return shard ? `nothing is selected for shard ${shard.index} of ${shard.count}` : "nothing is selected";
+}

@@ -124,7 +124,10 @@ test("an empty share is a success, nothing under the path is not", async () => {
   const mine = shardOf("data/only", 3);
   for (const index of indexes(3)) {
     const result = await runShard(scene, index, 3);
-    expect(result).toMatchObject({ exitCode: 0, report: { objects: { listed: index === mine ? 1 : 0 } } });
+    const objects = { listed: index === mine ? 1 : 0 };
+    expect(result).toMatchObject({ exitCode: 0, report: { objects, shard: { index, count: 3 } } });
+    const warnings = result.lines.filter(({ level }) => level === "warn").map(({ problem }) => problem);
+    expect(warnings).toEqual(index === mine ? [] : [`nothing is selected for shard ${index} of 3`]);
   }
   expect(await differencesFrom(scene.bucket, scene.target, { prefix })).toEqual([]);
   const nothing = { env: { ...credentials, JOB_COMPLETION_INDEX: "0" }, path: "nothing/" };

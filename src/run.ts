@@ -38,7 +38,7 @@ export async function run(config: Config, host: RunHost): Promise<RunResult> {
   }
   state.phase = "done";
   const verdict = judge(state.ledger, thrown, successSentence(config, state));
-  state.succeeded = verdict.exitCode === 0;
+  state.exitCode = verdict.exitCode;
   const failuresInARow = verdict.exitCode === 0 ? 0 : await remember(note, verdict, host);
   const stack = verdict.kind === "defect" && thrown?.error instanceof Error ? thrown.error.stack : undefined;
   return { report: reportOf(config, host, state, verdict, startedAtMs), failuresInARow, stack };

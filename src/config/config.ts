@@ -95,7 +95,11 @@ export interface OutputConfig {
   readonly terminationLogGiven: boolean;
   /** An empty host is every address; IPv6 addresses are without brackets; port 0 is any free one. */
   readonly metricsListen: Readonly<{ host: string; port: number }> | undefined;
+  /** Root of a Pushgateway; may hold a user and a password. */
+  readonly metricsPush: string | undefined;
+  readonly metricsLabels: Readonly<Record<string, string>>;
   readonly ownerUid: string | undefined;
+  readonly quitUrl: string | undefined;
 }
 
 export interface Config {

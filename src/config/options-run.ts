@@ -1,5 +1,6 @@
 import { choice, countOrNone, duration, flag, integer, listenAddress, mode, size, text, throughput } from "./kinds.ts";
 import { copy, every, type Option, populate, writing } from "./option.ts";
+import { httpUrl, metricsLabels } from "./output-kinds.ts";
 
 // 2^32 - 1 is the "no change" of chown(2).
 const ownerId = integer({ min: 0, max: 2 ** 32 - 2 });
@@ -211,10 +212,31 @@ export const output = {
     help: "Serve /metrics, /healthz and /progress.",
     defaultNote: "off",
   },
+  "metrics-push": {
+    group: "Output",
+    verbs: every,
+    kind: httpUrl,
+    help: "Push the metrics to this Pushgateway, at the start, every 15 seconds and at the end.",
+    defaultNote: "off",
+  },
+  "metrics-label": {
+    group: "Output",
+    verbs: every,
+    kind: metricsLabels,
+    help: "Label of the group of metrics that is pushed. Repeatable.",
+    defaultNote: "job=oss_populator",
+  },
   "owner-uid": {
     group: "Output",
     verbs: writing,
     kind: text("UID"),
     help: "Add kubevirt_cdi_import_progress_total with this ownerUID to the metrics.",
+  },
+  "quit-url": {
+    group: "Output",
+    verbs: every,
+    kind: httpUrl,
+    help: "POST there at the very end, so that a sidecar ends too.",
+    defaultNote: "off",
   },
 } as const satisfies Record<string, Option>;

@@ -60,7 +60,7 @@ export async function parseConfig(input: ConfigInput): Promise<ParsedConfig> {
 /** What of the output options counts when `parseConfig` has thrown. Never throws: wrong ones read as not given. */
 export function parseFallback(input: Omit<ConfigInput, "readText" | "cgroup" | "workingDirectory">): Pick<
   OutputConfig,
-  "logFormat" | "logLevel" | "terminationLog" | "terminationLogGiven"
+  "logFormat" | "logLevel" | "terminationLog" | "terminationLogGiven" | "quitUrl"
 > & {
   readonly failHoldMs: number;
 } {
@@ -68,9 +68,9 @@ export function parseFallback(input: Omit<ConfigInput, "readText" | "cgroup" | "
   const verb = knownVerb(scan.verb);
   const texts = collectTexts(scan, verb ?? "populate", input.env, { problems: [], warnings: [] });
   const settings = resolveSettings(texts, []);
-  const { logFormat, logLevel, terminationLog, terminationLogGiven } = outputConfig(settings);
+  const { logFormat, logLevel, terminationLog, terminationLogGiven, quitUrl } = outputConfig(settings);
   const failHoldMs = holdAfterWrongOptionsMs(settings, { ...input, verb });
-  return { logFormat, logLevel, terminationLog, terminationLogGiven, failHoldMs };
+  return { logFormat, logLevel, terminationLog, terminationLogGiven, quitUrl, failHoldMs };
 }
 
 function knownVerb(name: string | undefined): Verb | undefined {
@@ -147,8 +147,12 @@ function build({ settings, spec, verb, input, remarks }: Parts): Config {
     effort: effortConfig(settings, { ...input, verb, scheme: source.endpoint.scheme }, remarks),
     output: outputConfig(settings),
   };
-  if (config.output.ownerUid !== undefined && config.output.metricsListen === undefined) {
-    warnings.push(`${settings.label("owner-uid")} has no effect without --metrics-listen`);
+  const { metricsListen, metricsPush } = config.output;
+  if (settings.from("owner-uid") !== undefined && metricsListen === undefined && metricsPush === undefined) {
+    warnings.push(`${settings.label("owner-uid")} has no effect without --metrics-listen or --metrics-push`);
+  }
+  if (settings.from("metrics-label") !== undefined && metricsPush === undefined) {
+    warnings.push(`${settings.label("metrics-label")} has no effect without --metrics-push`);
   }
   return { ...config, warnings };
 }
@@ -183,7 +187,10 @@ function outputConfig(settings: Settings): OutputConfig {
     terminationLog: settings.get("termination-log"),
     terminationLogGiven: settings.from("termination-log") !== undefined,
     metricsListen: settings.get("metrics-listen"),
+    metricsPush: settings.get("metrics-push"),
+    metricsLabels: settings.get("metrics-label") ?? {},
     ownerUid: settings.get("owner-uid"),
+    quitUrl: settings.get("quit-url"),
   };
 }
 

@@ -17,6 +17,8 @@ export interface ListOfObjects {
 
 /** Where objects are handed out, and what is written of them is known for as long as they are not settled. */
 export interface ProgressList {
+  /** Whether another entry may be handed out now. */
+  readonly hasRoom: boolean;
   /** Resolves when another entry may be handed out. Rejects with the signal's reason or TooManyFailures. */
   room(signal: AbortSignal): Promise<void>;
   /** An entry that a worker begins now; undefined for one whose progress is of no interest. */

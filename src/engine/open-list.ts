@@ -76,7 +76,7 @@ export class OpenList implements ProgressList {
     for (;;) {
       signal.throwIfAborted();
       if (this.#isStuck()) throw new TooManyFailures();
-      if (this.#hasRoom()) return;
+      if (this.hasRoom) return;
       await this.#change(signal);
     }
   }
@@ -209,9 +209,11 @@ export class OpenList implements ProgressList {
     this.#wake();
   }
 
-  #hasRoom(): boolean {
+  /** Whether another entry may be handed out now; see `room`. */
+  get hasRoom(): boolean {
     // Tasks of an earlier run come first in the queue: they are on the list already.
-    return this.#members.length < this.#capacity || this.#waiting.size > 0;
+    const hasPlace = this.#members.length < this.#capacity || this.#waiting.size > 0;
+    return hasPlace && !this.#isStuck();
   }
 
   #isStuck(): boolean {
@@ -235,7 +237,7 @@ export class OpenList implements ProgressList {
 
   /** All of them: one that finds the queue empty would not wake the next. */
   #wake(): void {
-    if (this.#waiters.length === 0 || !(this.#hasRoom() || this.#isStuck())) return;
+    if (this.#waiters.length === 0 || !(this.hasRoom || this.#isStuck())) return;
     for (const wake of this.#waiters.splice(0)) wake();
   }
 }

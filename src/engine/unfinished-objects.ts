@@ -41,6 +41,8 @@ export class UnfinishedObjects implements ProgressList {
   }
 
   /** There always is: who copies large objects limits how many of them are under way. */
+  readonly hasRoom = true;
+
   async room(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
   }

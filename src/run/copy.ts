@@ -27,6 +27,7 @@ import type { RunState } from "./state.ts";
 
 /** Copies into a directory that people may be reading: staged, verified, synced, then named. */
 export async function runCopy(config: Config, host: RunHost, state: RunState): Promise<void> {
+  state.shown.begin(0);
   await using held = await holdTarget(config, host);
   const { target, copy } = held;
   let publisher: Publisher | undefined;

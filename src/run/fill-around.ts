@@ -4,11 +4,12 @@ import type { CopyDecision } from "../engine/feeder.ts";
 import { dropCheckpoint } from "../volume/checkpoint-file.ts";
 import type { OwnerRecord } from "../volume/owner-format.ts";
 import { removeStaleTemporaries } from "../volume/prune.ts";
+import { dropShownProgress, loadShownProgress } from "../volume/shown-progress.ts";
 import { fingerprint } from "./fingerprint.ts";
 import type { RunHost } from "./host.ts";
 import type { Earlier } from "./keep-copy.ts";
 import { usableCheckpoint } from "./resume.ts";
-import { pathRules } from "./source.ts";
+import { stagedRules } from "./source.ts";
 import type { RunState } from "./state.ts";
 
 /** Versions as they are in temporary names of populate. */
@@ -33,7 +34,12 @@ export async function takeUpAround(
     host.logger.info("resuming", { savedAt: new Date(found.savedAtMs).toISOString(), open: open.length });
     state.resumed = { fromMs: found.savedAtMs, copied: { objects: 0, bytes: 0 } };
   }
-  const kept = new Set(open.map(({ entry }) => pathRules.versionOf(entry)));
+  if (previous.fingerprint === fingerprint(config)) state.shown.begin(await loadShownProgress(root));
+  else {
+    state.shown.begin(0);
+    await dropShownProgress(root);
+  }
+  const kept = new Set(open.map(({ entry }) => stagedRules.versionOf(entry)));
   const isStale = (version: string): boolean => versionPattern.test(version) && !kept.has(version);
   await removeStaleTemporaries(root, isStale, host.signal);
   return { open, firstStartedAt: previous.firstStartedAt };

@@ -1,6 +1,6 @@
 import type { Config, EffortConfig } from "../config/config.ts";
 import { ThreadedPlane } from "../data/threaded-plane.ts";
-import { largeAtOnce } from "../engine/copy-run.ts";
+import { largeAtOnce } from "../engine/copying.ts";
 import type { DataPlane } from "../types.ts";
 import type { TargetAbilities } from "../volume/probe.ts";
 import type { Connection } from "./connect.ts";

@@ -11,6 +11,7 @@ import { finishDirectories } from "../volume/finish-directories.ts";
 import { readIdentity } from "../volume/identity.ts";
 import type { OwnerRecord } from "../volume/owner-format.ts";
 import { beginAttempt, readOwnerRecord, recordFailure, removeState } from "../volume/owner-record.ts";
+import { dropShownProgress, loadShownProgress, saveShownProgress } from "../volume/shown-progress.ts";
 import { startOver } from "../volume/start-over.ts";
 import type { PreparedTarget } from "../volume/target.ts";
 import { type Connection, connect } from "./connect.ts";
@@ -20,7 +21,7 @@ import { describeSource, fingerprint } from "./fingerprint.ts";
 import { holdTarget } from "./hold-target.ts";
 import type { RunHost } from "./host.ts";
 import { checkpointOf, type EarlierWork, goOn, keepLast, keepProgress } from "./resume.ts";
-import { openSource, pathRules } from "./source.ts";
+import { openSource, pathRules, stagedRules } from "./source.ts";
 import type { RunState } from "./state.ts";
 
 /** A record that notes how this attempt ended; how often in a row it ended so is the answer. */
@@ -44,6 +45,9 @@ export async function runPopulate(
   const { target } = held;
   const previous = await previousAttempt(config, host, target);
   state.firstStartedAt = previous?.firstStartedAt;
+  // Nothing is written any more once the target is let go of.
+  await using shown = state.shown;
+  if (!previous) shown.begin(0);
   await using connection = await connect(config, host, state);
   const source = await openSource(config, connection, host, state);
   if (!previous && target.foreignNames.length > 0 && !config.target.allowNonEmpty) {
@@ -61,13 +65,13 @@ export async function runPopulate(
   let { keeper } = parts;
   const begin = async (): Promise<void> => {
     await attempt.begin();
+    if (config.output.ownerUid !== undefined) shown.keepBy((percent) => saveShownProgress(target.root, percent));
     onAttempt(attempt);
   };
   try {
     await copySelected(config, host, state, {
       connection,
       source,
-      rules: pathRules,
       target,
       ...parts,
       begin,
@@ -87,6 +91,7 @@ export async function runPopulate(
     await finish(config, host, { attempt, target, resumed: previous !== undefined, durability });
     await plane.syncDirectories();
     await durability.sync(host.signal);
+    await shown.forget();
     host.signal.throwIfAborted();
   } catch (error) {
     await keepLast(keeper, error, host);
@@ -104,7 +109,7 @@ interface Beginning extends Omit<EarlierWork, "previous"> {
 }
 
 /** How files get onto the volume, and who keeps what another attempt needs to go on. */
-interface FillingParts extends Pick<CopySetup, "publisher" | "checkpointer" | "decide">, AsyncDisposable {
+interface FillingParts extends Pick<CopySetup, "rules" | "publisher" | "checkpointer" | "decide">, AsyncDisposable {
   readonly plane: DataPlane;
   readonly keeper: { last(): Promise<void> } | undefined;
 }
@@ -122,14 +127,8 @@ async function fillEmpty(config: Config, host: RunHost, state: RunState, beginni
     ? keepProgress(config, host, state, { root: target.root, plane, durability, firstStartedAt, from })
     : undefined;
   const dispose = (): PromiseLike<void> => plane[Symbol.asyncDispose]();
-  return {
-    plane,
-    keeper,
-    checkpointer: keeper,
-    publisher: undefined,
-    decide: undefined,
-    [Symbol.asyncDispose]: dispose,
-  };
+  const parts = { rules: pathRules, plane, keeper, checkpointer: keeper, publisher: undefined, decide: undefined };
+  return { ...parts, [Symbol.asyncDispose]: dispose };
 }
 
 /** Under temporary names first, so that a killed attempt leaves nothing of which nobody knows whose it is. */
@@ -154,7 +153,8 @@ async function fillAround(config: Config, host: RunHost, state: RunState, beginn
   });
   const decide = decideAround(config, previous);
   const dispose = (): PromiseLike<void> => plane[Symbol.asyncDispose]();
-  return { plane, keeper: publisher, checkpointer: undefined, publisher, decide, [Symbol.asyncDispose]: dispose };
+  const parts = { rules: stagedRules, plane, keeper: publisher, checkpointer: undefined, publisher, decide };
+  return { ...parts, [Symbol.asyncDispose]: dispose };
 }
 
 /** Leaves on the volume only what this run can build on: all that a checkpoint vouches for, or nothing of ours. */
@@ -171,9 +171,12 @@ async function makeReady(
   if (from) {
     await goOn(from, earlier, durability, host);
     state.resumed = { fromMs: from.savedAtMs, copied: from.counts.copied };
+    state.shown.begin(await loadShownProgress(root));
     state.ledger.resume(from.counts);
     return from;
   }
+  state.shown.begin(0);
+  await dropShownProgress(root);
   // Before its files: it must never vouch for what is gone.
   await dropCheckpoint(root);
   await startOver(root, previous, host.signal);

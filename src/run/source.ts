@@ -42,15 +42,22 @@ export async function openSource(
   return { ...(await selectSource(path, source.allowEmpty, connection, host.signal)), select, share, sorted: true };
 }
 
+/** Where files are made under their final names: a version names nothing there. */
 export const pathRules: PathRules = {
   resolveFile: resolvePath,
   resolveDirectory: directoryMarkerPath,
+  versionOf: () => "",
+};
+
+/** Where files have a hidden name until they are published. */
+export const stagedRules: PathRules = {
+  ...pathRules,
   versionOf: ({ key, etag }) => createHash("sha256").update(`${key}\0${etag}`).digest("hex").slice(0, 32),
 };
 
 /** The same, with temporary names that tell which copy they belong to. */
 export function copyPathRules(work: CopyWork): PathRules {
-  return { ...pathRules, versionOf: (entry) => versionOf(work, pathRules.versionOf(entry)) };
+  return { ...pathRules, versionOf: (entry) => versionOf(work, stagedRules.versionOf(entry)) };
 }
 
 /** What to say of a selection without objects. */

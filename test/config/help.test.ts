@@ -53,7 +53,10 @@ const output = [
   "--report FILE|-",
   "--termination-log FILE = /dev/termination-log",
   "--metrics-listen HOST:PORT = off",
+  "--metrics-push URL = off",
+  "--metrics-label NAME=VALUE = job=oss_populator",
 ];
+const quit = "--quit-url URL = off";
 
 describe("--help", () => {
   it("of populate shows its options with units and defaults", async () => {
@@ -79,6 +82,7 @@ describe("--help", () => {
       "--dry-run",
       ...output,
       "--owner-uid UID",
+      quit,
     ]);
   });
 
@@ -101,6 +105,7 @@ describe("--help", () => {
       "--dry-run",
       ...output,
       "--owner-uid UID",
+      quit,
     ]);
   });
 
@@ -114,6 +119,7 @@ describe("--help", () => {
       "--max-failures N|none = none",
       "--fail-hold DURATION = 0",
       ...output,
+      quit,
     ]);
   });
 

@@ -71,7 +71,7 @@ describe("the table of options", () => {
     expect(optionsOf("copy")).not.toContain("target");
   });
 
-  it.each(["metrics-push", "quit-url"])("does not know --%s", async (name) => {
+  it.each(["device"])("does not know --%s", async (name) => {
     expect(await problemsOf([...populate, `--${name}`])).toContainEqual(
       expect.stringMatching(`^unknown option --${name}`),
     );

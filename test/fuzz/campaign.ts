@@ -70,7 +70,7 @@ export async function runSlowCampaign(
 }
 
 /** An input that tells itself in one bounded line when it is the one that failed; base64 to put into the corpus. */
-function shown(bytes: Buffer): { readonly bytes: Buffer } {
+export function shown(bytes: Buffer): { readonly bytes: Buffer } {
   const text = (): string =>
     `${JSON.stringify(bytes.toString("latin1", 0, 400))} (${bytes.length} bytes, base64 ${bytes.toString("base64", 0, 3000)})`;
   return { bytes, [fc.toStringMethod]: text } as { readonly bytes: Buffer };

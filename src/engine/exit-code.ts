@@ -19,6 +19,7 @@ const codeOfKind = {
   protocol: exitCodes.passing,
   server: exitCodes.passing,
   throttled: exitCodes.passing,
+  outage: exitCodes.passing,
   busy: exitCodes.passing,
   expired: exitCodes.source,
   auth: exitCodes.source,

@@ -2,7 +2,8 @@ import { CopyError } from "../errors.ts";
 import type { Clock, Logger, Metrics, ObjectSource, Operation } from "../types.ts";
 import type { Admission, Owner, Permit } from "./admission.ts";
 import type { Limiter } from "./limiter.ts";
-import { backoffMs, isExhausted, isOutage, type RetryLimits, verdicts } from "./retry.ts";
+import { Patience } from "./patience.ts";
+import { backoffMs, isOutage, type RetryLimits, verdicts } from "./retry.ts";
 
 export interface RequestParts {
   readonly source: ObjectSource;
@@ -33,32 +34,32 @@ interface Failures {
   /** Those of `attempts` that use up retries. */
   counted: number;
   refreshes: number;
-  readonly sinceMs: number;
 }
 
 /** Every request of a run passes here: admission, limit, the only retry loop, and the counters. */
 export class Requests {
   readonly #parts: RequestParts;
-  #lastProgressMs: number;
+  readonly #patience: Patience;
   #answered = false;
 
   constructor(parts: RequestParts) {
     this.#parts = parts;
-    this.#lastProgressMs = parts.clock.nowMs();
+    this.#patience = new Patience(parts.limits);
   }
 
   /**
    * Runs `attempt` until it succeeds, its error is not one that another attempt may cure, or attempts are used up.
-   * `owner` is the object on whose behalf it runs.
+   * Throws CopyError `outage` when nothing in the whole run has gone on for `retryForMs`. `owner` is the object on whose
+   * behalf it runs.
    */
   async run<T>(owner: Owner, kind: RequestKind, attempt: () => Promise<T>, signal: AbortSignal): Promise<T> {
-    const { clock, metrics } = this.#parts;
+    const { metrics } = this.#parts;
     for (let failures: Failures | undefined; ; ) {
       try {
         return await this.#once(owner, kind, attempt, signal);
       } catch (error) {
         if (!(error instanceof CopyError) || signal.aborted) throw error;
-        failures ??= { attempts: 0, counted: 0, refreshes: 0, sinceMs: clock.nowMs() };
+        failures ??= { attempts: 0, counted: 0, refreshes: 0 };
         await this.#recover(error, failures, kind, signal);
         metrics.retried(error.kind);
       } finally {
@@ -83,9 +84,11 @@ export class Requests {
     if (verdict !== "retry") throw error;
     failures.attempts++;
     if (!isOutage(error, this.#answered)) failures.counted++;
-    const sinceProgressMs = clock.nowMs() - Math.max(this.#lastProgressMs, failures.sinceMs);
-    if (isExhausted({ failures: failures.counted, sinceProgressMs }, limits)) throw error;
-    const waitMs = backoffMs(failures.attempts - 1, clock.random(), error.retryAfterMs);
+    if (this.#patience.failed(clock.nowMs())) throw outage(error, limits);
+    if (failures.counted > limits.retries) throw this.#patience.gaveUp(clock.nowMs()) ? outage(error, limits) : error;
+    // A server may ask for more patience than we have.
+    const retryAfterMs = Math.min(error.retryAfterMs ?? 0, limits.retryForMs);
+    const waitMs = backoffMs(failures.attempts - 1, clock.random(), retryAfterMs);
     logger.debug("request failed, trying again", {
       key: what,
       error: error.message,
@@ -104,7 +107,8 @@ export class Requests {
     let status = "aborted";
     try {
       const result = await attempt();
-      this.#progressed();
+      this.#answered = true;
+      this.#patience.answered();
       admission.succeeded();
       status = "ok";
       return result;
@@ -120,12 +124,17 @@ export class Requests {
   #failed(error: CopyError, permit: Permit): string {
     if (error.kind === "throttled") this.#parts.admission.throttled(permit);
     if (error.kind !== "unreachable") this.#answered = true;
-    if (error.receivedBytes > 0) this.#progressed();
+    if (verdicts[error.kind] !== "retry") this.#patience.answered();
+    else if (error.kind === "interrupted" && error.receivedBytes > 0) this.#patience.moved();
     return error.kind;
   }
+}
 
-  #progressed(): void {
-    this.#answered = true;
-    this.#lastProgressMs = this.#parts.clock.nowMs();
-  }
+function outage(error: CopyError, { retryForMs }: RetryLimits): CopyError {
+  const { message, requestId } = error;
+  const minutes = Math.round(retryForMs / 6000) / 10;
+  return new CopyError("outage", `${message}; nothing has gone on for ${minutes} min (--retry-for)`, {
+    cause: error,
+    ...(requestId !== undefined && { requestId }),
+  });
 }

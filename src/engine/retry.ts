@@ -9,6 +9,7 @@ export const verdicts = {
   protocol: "retry",
   server: "retry",
   throttled: "retry",
+  outage: "fail-run", // every later request would fail the same way
   expired: "refresh",
   auth: "fail-run",
   credentials: "fail-run",
@@ -45,14 +46,8 @@ export function backoffMs(failures: number, random: number, retryAfterMs = 0): n
 export interface RetryLimits {
   /** Further attempts after the first. */
   readonly retries: number;
-  /** Longest time, from a request's first failure on, without a byte or an answer in the whole run. */
+  /** Longest time without a success or a byte in the whole run. */
   readonly retryForMs: number;
-}
-
-export interface RetryState {
-  /** Attempts of this request that have failed and count, the last one included. */
-  readonly failures: number;
-  readonly sinceProgressMs: number;
 }
 
 /**
@@ -61,9 +56,4 @@ export interface RetryState {
  */
 export function isOutage({ kind }: CopyError, answered: boolean): boolean {
   return kind === "unreachable" && answered;
-}
-
-/** Whether a request is out of attempts. */
-export function isExhausted({ failures, sinceProgressMs }: RetryState, limits: RetryLimits): boolean {
-  return failures > limits.retries || sinceProgressMs > limits.retryForMs;
 }

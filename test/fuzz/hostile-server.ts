@@ -95,9 +95,9 @@ export const ways: Readonly<Record<string, Way>> = {
     later(random, () => write("\0\r\n\r\ngarbage"));
   },
   "another object": ({ write, id, range }) => write(bytesOf(rightAnswer(id + 1, range))),
-  "another object under this name": ({ write, id, range }) => {
-    const { lines, body } = rightAnswer(id + 1, range);
-    write(bytesOf({ lines: lines.map((line) => line.replace(etagOf(id + 1), etagOf(id))), body }));
+  "another object under this name": ({ write, id, lines, body }) => {
+    const other = contentOf(id + 1);
+    write(bytesOf({ lines, body: Buffer.concat([other, body]).subarray(0, body.length) }));
   },
   "the whole instead of a range": ({ write, id }) => write(bytesOf(rightAnswer(id, undefined))),
   "a shifted range": ({ write, lines, body }) =>

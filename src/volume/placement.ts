@@ -187,7 +187,7 @@ export class Placement {
 
   #clear(target: FileTarget, place: WorkingPlace, stats: Stats, failure: { cause: unknown; attempt: number }): void {
     const { cause, attempt } = failure;
-    if (!this.staged) throw this.collision(target, stats, cause);
+    if (!this.staged || this.#options.madeHere(stats.ctimeMs)) throw this.collision(target, stats, cause);
     // Left by a run that was killed. A second hard link would mean that it is not ours.
     if (attempt > 0 || !stats.isFile() || stats.nlink !== 1) {
       const message = `the temporary name of ${this.absolute(target)} is taken by ${describeKind(stats)}`;

@@ -9,7 +9,8 @@ import type { Durability } from "../volume/durability.ts";
 import { finishDirectories } from "../volume/finish-directories.ts";
 import { readIdentity } from "../volume/identity.ts";
 import type { OwnerRecord } from "../volume/owner-format.ts";
-import { beginAttempt, readOwnerRecord, recordFailure, removeState } from "../volume/owner-record.ts";
+import { beginAttempt, expectRecord, readOwnerRecord, recordFailure, removeState } from "../volume/owner-record.ts";
+import { type DirectoryIdentity, expectSame, identify } from "../volume/same-directory.ts";
 import { startOver } from "../volume/start-over.ts";
 import type { PreparedTarget } from "../volume/target.ts";
 import { connect } from "./connect.ts";
@@ -91,6 +92,7 @@ export async function runPopulate(
     await finish(config, host, target, previous !== undefined, durability.method === "fsync");
     await plane.syncDirectories();
     await durability.sync(host.signal);
+    await expectRecord(target.root);
     host.signal.throwIfAborted();
   } catch (error) {
     await keepLast(checkpointer, error, host);
@@ -194,6 +196,7 @@ class Attempt implements AttemptNote {
   readonly #target: PreparedTarget;
   readonly #previous: OwnerRecord | undefined;
   #record: OwnerRecord | undefined;
+  #identity: DirectoryIdentity | undefined;
 
   constructor(config: Config, target: PreparedTarget, previous: OwnerRecord | undefined) {
     this.#config = config;
@@ -210,11 +213,14 @@ class Attempt implements AttemptNote {
       startedEmpty: this.startedEmpty,
       firstStartedAt: this.firstStartedAt,
     };
+    this.#identity = await identify(this.#target.root);
     this.#record = await beginAttempt(this.#target.root, fresh, this.#previous);
   }
 
   async failed(failure: Parameters<AttemptNote["failed"]>[0]): Promise<number> {
-    if (!this.#record) return 1;
+    if (!this.#record || !this.#identity) return 1;
+    // What is not the volume any more is nobody's place for our record.
+    await expectSame(this.#target.root, this.#identity);
     this.#record = await recordFailure(this.#target.root, this.#record, failure);
     return this.#record.lastFailure?.inARow ?? 1;
   }

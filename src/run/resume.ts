@@ -10,6 +10,7 @@ import type { DataPlane } from "../types.ts";
 import { loadCheckpoint, saveCheckpoint } from "../volume/checkpoint-file.ts";
 import type { Durability } from "../volume/durability.ts";
 import type { OwnerRecord } from "../volume/owner-format.ts";
+import { expectRecord } from "../volume/owner-record.ts";
 import { stateDirectory } from "../volume/path.ts";
 import { pruneBeyond } from "../volume/prune.ts";
 import { syncTree } from "../volume/sync-tree.ts";
@@ -119,7 +120,10 @@ export function keepProgress(config: Config, host: RunHost, state: RunState, par
         await plane.syncDirectories();
         await durability.sync();
       },
-      save: (text) => saveCheckpoint(root, text),
+      save: async (text) => {
+        await expectRecord(root);
+        await saveCheckpoint(root, text);
+      },
       done: () => {
         const { copied, skipped, failed } = state.ledger.counts;
         const objects = copied.objects + skipped.objects + failed.objects - earlierObjects;

@@ -1,5 +1,6 @@
 import { constants } from "node:fs";
 import { lstat, mkdir, open, rmdir, unlink } from "node:fs/promises";
+import { CopyError } from "../errors.ts";
 import { replaceFile, unfinishedSuffix } from "./atomic-file.ts";
 import { describeKind, errnoOf, volumeError } from "./errors.ts";
 import {
@@ -89,6 +90,12 @@ export async function removeState(root: string): Promise<void> {
   } catch (error) {
     throw volumeError(error, "remove", `${root}/${stateDirectory}`);
   }
+}
+
+/** Throws CopyError `volume` unless the record that the present attempt began with is still there. */
+export async function expectRecord(root: string): Promise<void> {
+  if ((await readOwnerRecord(root)).status === "ours") return;
+  throw new CopyError("volume", `somebody else has removed files from the target ${root} during the run`);
 }
 
 /** Opens the state directory, made first if need be. Throws CopyError `volume`. */

@@ -2,8 +2,7 @@ import { execFile } from "node:child_process";
 import { mkdir, open, readdir, rm, writeFile } from "node:fs/promises";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
-import { seededRandom } from "../support/fake-clock.ts";
-import { inRounds, soakTimeout } from "../support/soak.ts";
+import { chanceOf, inRounds, soakTimeout } from "../support/soak.ts";
 import { type Mount, mountExt4, mountTmpfs, notMounted, remountReadOnly } from "./support/mounts.ts";
 import { expectRefusal } from "./support/refusal.ts";
 import { bucketName, openScene, type Scene, type Verb } from "./support/scene.ts";
@@ -79,7 +78,7 @@ for (const [filesystem, mountIt] of Object.entries(volumes)) {
       timeout: soakTimeout,
     }, async (context) => {
       await inRounds(1, async (seed) => {
-        const random = seededRandom(seed + what.length);
+        const random = chanceOf(seed + what.length);
         await using scene = await openSlow();
         await using volume = await mountIt(scene.scratch.path);
         if (volume === undefined) return context.skip(notMounted);

@@ -6,8 +6,14 @@ import type { Clock, Logger } from "../../../src/types.ts";
 import type { Emulator } from "../../emulator/server.ts";
 import { bucketName, credentials } from "./scene.ts";
 
-/** The built one: its data threads start without compiling anything. */
-const built = new URL("../../../dist/run.js", import.meta.url).href;
+/** The built ones: data threads start without compiling anything. */
+const built = (file: string): string => new URL(`../../../dist/${file}`, import.meta.url).href;
+
+/** What a signal is aborted with, so that the run takes it for a SIGTERM. */
+export async function sigterm(): Promise<Error> {
+  const { Interruption } = (await import(built("errors.js"))) as typeof import("../../../src/errors.ts");
+  return new Interruption("SIGTERM");
+}
 
 /** A run in this very process: everything but the command line, and a good deal faster to start. */
 export interface HereOptions {
@@ -37,7 +43,7 @@ export async function runHere(options: HereOptions): Promise<RunResult> {
   };
   const parsed = await parseConfig(input);
   if (parsed.kind !== "run") throw new Error("the arguments start no run");
-  const { run } = (await import(built)) as typeof import("../../../src/run.ts");
+  const { run } = (await import(built("run.js"))) as typeof import("../../../src/run.ts");
   return run(parsed.config, {
     version: "0.0.0",
     env: credentials,

@@ -31,12 +31,17 @@ const secretVariables = [
   "OSS_ACCESS_KEY_SECRET",
 ] as const;
 
+/** Secrets that were issued to this run and may still come up: those of the last few renewals. */
+const mostIssued = 16;
+
 /** Runs the verb, shows it while it lasts, and leaves report and termination log. Resolves to the exit code. */
 export async function execute(config: Config, around: Surroundings): Promise<number> {
   const { signals, version, env, isProcess1 } = around;
   signals.begin();
   const reading = new AbortController();
-  const secrets = (): string[] => secretVariables.flatMap((name) => env[name] ?? []);
+  const given = secretVariables.flatMap((name) => env[name] ?? []);
+  let issued: readonly string[] = [];
+  const secrets = (): string[] => [...given, ...issued];
   const view = await openView(config, around);
   const destination = view ?? createLogDestination();
   const format = usesText(config, around) ? "text" : "json";
@@ -49,6 +54,9 @@ export async function execute(config: Config, around: Surroundings): Promise<num
     env,
     signal: signals.signal,
     logger,
+    conceal: (more) => {
+      issued = [...issued, ...more].slice(-mostIssued);
+    },
     clock: systemClock,
     isProcess1,
     readText,

@@ -9,6 +9,7 @@ import { bucketAddress } from "../oss/endpoint.ts";
 import { type ProxyOptions, UndiciTransport } from "../oss/http/undici-transport.ts";
 import { RequestBuilder } from "../oss/request.ts";
 import { Session } from "../oss/session.ts";
+import type { SigningState } from "../oss/signing.ts";
 import { OssSource } from "../oss/source.ts";
 import type { Clock, ObjectSource } from "../types.ts";
 import type { RunHost } from "./host.ts";
@@ -43,6 +44,10 @@ export async function connect(config: Config, host: RunHost, state: RunState): P
     },
     host.signal,
   );
+  const conceal = ({ credentials }: Readonly<SigningState>): void =>
+    host.conceal([credentials?.accessKeySecret ?? [], credentials?.securityToken ?? []].flat());
+  conceal(session.signing);
+  session.onChange(conceal);
   const address = bucketAddress(from);
   const requestSetup: PlaneSetup["requests"] = {
     address,

@@ -49,6 +49,7 @@ export async function runHere(options: HereOptions): Promise<RunResult> {
     env: credentials,
     signal,
     logger: silent,
+    conceal: () => {},
     clock: fasterClock(speed),
     isProcess1: false,
     readText,

@@ -3,7 +3,7 @@ import { mkdir, open, readdir, rm, writeFile } from "node:fs/promises";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
 import { chanceOf, inRounds, soakTimeout } from "../support/soak.ts";
-import { type Mount, mountExt4, mountTmpfs, notMounted, remountReadOnly } from "./support/mounts.ts";
+import { type Mount, mountExt4, mountTmpfs, mountWithQuota, notMounted, remountReadOnly } from "./support/mounts.ts";
 import { expectRefusal } from "./support/refusal.ts";
 import { bucketName, openScene, type Scene, type Verb } from "./support/scene.ts";
 import { differencesFrom, pathsIn } from "./support/tree.ts";
@@ -156,6 +156,20 @@ for (const [what, sizes] of [
     await run("mount", ["-o", "remount,size=200m", backing.path]);
     await remountRepaired(volume.path, `${image}/ext4.img`);
     await expectCompletes(scene, "populate", volume.path);
+  });
+}
+
+for (const verb of verbs) {
+  test(`a quota that is used up under ${verb} is told as such, and gone on with once it is raised`, {
+    timeout: 60_000,
+  }, async (context) => {
+    await using scene = await openSlow(0);
+    await using volume = await mountWithQuota(scene.scratch.path, 4 * mib);
+    if (volume === undefined) return context.skip("needs btrfs-progs and the right to mount");
+    // What is free on the device does not tell.
+    expectRefusal(await scene.run(verb, args, { target: volume.path }), 5, "quota");
+    await volume.allow(100 * mib);
+    await expectCompletes(scene, verb, volume.path);
   });
 }
 

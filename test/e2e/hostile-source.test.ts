@@ -1,14 +1,11 @@
-import { execFile } from "node:child_process";
-import { lstat, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { createServer as createHttpServer } from "node:http";
-import { promisify } from "node:util";
 import { expect, test } from "vitest";
 import { listen, type Received, rawServer } from "../contract/transport-server.ts";
 import { type CliResult, startCli, tracesAt } from "./support/cli.ts";
 import { expectRefusal } from "./support/refusal.ts";
-import { bucketName, credentials, openScene, type Scene, type Verb } from "./support/scene.ts";
+import { bucketName, credentials, openScene, type Verb } from "./support/scene.ts";
 import { makeScratch } from "./support/scratch.ts";
-import { differencesFrom, pathsIn } from "./support/tree.ts";
 import { peakRssOf } from "./support/waiting.ts";
 
 const prefix = "data/";
@@ -104,9 +101,7 @@ function pour({ socket }: Received, head: string, text: string, bytes: number): 
 
 const endless: Record<string, readonly [head: string, text: string]> = {
   "a listing of 100 MB": ["<ListBucketResult>", entryXml("data/a").repeat(100)],
-  "a listing that is nested for 100 MB": ["<ListBucketResult>", "<a>".repeat(10_000)],
   "a key of 100 MB": ["<ListBucketResult><Contents><Key>", "k".repeat(65_536)],
-  "a comment of 100 MB": ["<ListBucketResult><!--", "-".repeat(65_536)],
 };
 
 for (const [what, [head, text]] of Object.entries(endless)) {
@@ -139,7 +134,7 @@ test.concurrent("refusals of 100 MB, for a listing or an object, are judged by t
 test.concurrent("documents with entities and declarations of their own are refused", async () => {
   const bomb = `<?xml version="1.0"?><!DOCTYPE l [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]>${listingXml(entryXml("data/&b;")).slice(21)}`;
   const external = `<?xml version="1.0"?><!DOCTYPE l [<!ENTITY x SYSTEM "file:///etc/passwd">]>${listingXml(entryXml("data/&x;")).slice(21)}`;
-  for (const document of [bomb, external, listingXml(entryXml("data/&x;")), listingXml(entryXml("data/&toString;"))]) {
+  for (const document of [bomb, external, listingXml(entryXml("data/&toString;"))]) {
     const result = await runAgainst(({ socket }) => socket.write(answer("200 OK", document)));
     expectRefusal(result, 7, "the listing is malformed");
   }
@@ -160,20 +155,24 @@ test.concurrent("what a server writes into heads and errors is shown escaped, an
   }
 });
 
-for (const status of ["301 Moved Permanently", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"]) {
+for (const [status, ofObjects] of [
+  ["301 Moved Permanently", false],
+  ["302 Found", true],
+  ["307 Temporary Redirect", false],
+  ["308 Permanent Redirect", true],
+] as const) {
   test.concurrent(`a ${status} is not followed, and its target is named without what may be secret`, async () => {
     await using elsewhere = await rawServer(({ socket }) => socket.write(answer("200 OK", "")), "http");
     const location = `Location: http://user:hunter2@127.0.0.1:${elsewhere.port}/x?x-oss-signature=hunter2\r\n`;
     const redirect = ({ socket }: Received) => socket.write(answer(status, "", location));
-    const listing = await runAgainst(redirect);
-    const object = await runAgainst((received) => {
-      if (isListing(received)) received.socket.write(answer("200 OK", listingXml(entryXml("data/a"))));
+    // The listing, or the first object.
+    const result = await runAgainst((received) => {
+      const listed = ofObjects && isListing(received);
+      if (listed) received.socket.write(answer("200 OK", listingXml(entryXml("data/a"))));
       else redirect(received);
     });
-    for (const result of [listing, object]) {
-      expectRefusal(result, 3, "redirects", `127.0.0.1:${elsewhere.port}`);
-      expect(result.stderr + result.terminationLog).not.toContain("hunter2");
-    }
+    expectRefusal(result, 3, "redirects", `127.0.0.1:${elsewhere.port}`);
+    expect(result.stderr + result.terminationLog).not.toContain("hunter2");
     expect(elsewhere.heads).toEqual([]);
   });
 }
@@ -206,7 +205,7 @@ test.concurrent("a server that repeats whatever it was sent gets no secret into 
   ];
   try {
     for (const env of envs) {
-      for (const args of [[], ["--signature", "v1"], ["--log-format", "text"], []]) {
+      for (const args of [["--signature", "v1"], ["--log-format", "text"], []]) {
         const result = await runAgainst(echo, { env, args });
         expect(result.exitCode).toBe(3);
         const sent = /authorization: .*?(?:Signature=|:)(\S+)/is.exec(result.heads[0] ?? "")?.[1] ?? "none";
@@ -222,133 +221,5 @@ test.concurrent("a server that repeats whatever it was sent gets no secret into 
     }
   } finally {
     issuer.close();
-  }
-});
-
-/** Puts a link to `outside` into a directory's place and takes it away again, as fast as it can. */
-function swapForLinks(directory: string, outside: string): { stop(): Promise<number> } {
-  let running = true;
-  let swaps = 0;
-  const aside = `${directory}.aside`;
-  const swapping = (async () => {
-    while (running) {
-      try {
-        await rename(directory, aside);
-        await symlink(outside, directory);
-        swaps++;
-        await rm(directory);
-      } catch {
-        // not there yet, or made anew in between
-      }
-      await rename(aside, directory).catch(() => {});
-      await rm(aside, { recursive: true, force: true }).catch(() => {});
-    }
-  })();
-  return {
-    stop: async () => {
-      running = false;
-      await swapping;
-      return swaps;
-    },
-  };
-}
-
-for (const verb of ["populate", "copy"] as const) {
-  test(`directories that are swapped for links while ${verb} writes lead nothing out of the target`, async () => {
-    await using scene = await openScene();
-    for (const [directory, count, sizeBytes] of [
-      ["a", 300, 3000],
-      ["b/c", 300, 100],
-      ["d", 2, 3_000_000],
-    ] as const) {
-      scene.emulator.generate({ bucket: bucketName, prefix: `${prefix}${directory}/`, count, sizeBytes });
-    }
-    scene.emulator.addFaults({ kind: "delay", ms: 4, operation: "get" });
-    const outside = await scene.scratch.directory("outside");
-    await writeFile(`${outside}/0001`, "precious");
-    const swaps = ["a", "b", "b/c", "d"].map((name) => swapForLinks(`${scene.target}/${name}`, outside));
-    const result = await scene.run(verb, ["--concurrency", "8", "--part-size", "512KiB", "--max-failures", "none"]);
-    const made = await Promise.all(swaps.map(({ stop }) => stop()));
-
-    expect(made.reduce((sum, count) => sum + count)).toBeGreaterThan(10);
-    expect([result.exitCode, result.stderr]).toEqual([expect.toBeOneOf([0, 4, 5]), expect.any(String)]);
-    expect(await pathsIn(outside)).toEqual(["0001"]);
-    expect(await readFile(`${outside}/0001`, "utf8")).toBe("precious");
-  });
-}
-
-async function openPlanted(): Promise<Scene & { readonly outside: string }> {
-  const scene = await openScene();
-  for (const name of ["a", "dir/b", "dir/c"]) scene.emulator.putObject(bucketName, prefix + name, "from the bucket");
-  const outside = await scene.scratch.directory("outside");
-  await writeFile(`${outside}/b`, "precious");
-  return { ...scene, outside };
-}
-
-for (const verb of ["populate", "copy"] as const) {
-  test.concurrent(`links that stand in the target before ${verb} begins are neither followed nor replaced`, async () => {
-    await using scene = await openPlanted();
-    await symlink(scene.outside, `${scene.target}/dir`);
-    await symlink(`${scene.outside}/b`, `${scene.target}/a`);
-    const args = verb === "populate" ? ["--allow-non-empty"] : [];
-    const result = await scene.run(verb, args);
-    expectRefusal(result, 5, "data/a");
-    expect(await pathsIn(scene.outside)).toEqual(["b"]);
-    expect(await readFile(`${scene.outside}/b`, "utf8")).toBe("precious");
-    for (const name of ["a", "dir"]) expect((await lstat(`${scene.target}/${name}`)).isSymbolicLink()).toBe(true);
-  });
-}
-
-const run = promisify(execFile);
-
-/** What may stand where our state belongs, made by `plant` in the state directory of a run that was stopped. */
-const planted: Record<string, (state: string, outside: string) => Promise<unknown>> = {
-  "a link for a checkpoint": (state, outside) => symlink(`${outside}/b`, `${state}/checkpoint`),
-  "a FIFO for a checkpoint": (state) => run("mkfifo", [`${state}/checkpoint`]),
-  "a directory for a checkpoint": (state) => mkdir(`${state}/checkpoint`),
-  "a checkpoint of 100 MB": (state) => run("truncate", ["-s", "100M", `${state}/checkpoint`]),
-  "a link for an unfinished checkpoint": (state, outside) => symlink(`${outside}/b`, `${state}/checkpoint.tmp`),
-  "a link for an unfinished owner record": (state, outside) => symlink(`${outside}/b`, `${state}/owner.json.tmp`),
-  "a checkpoint of other work": (state) => writeFile(`${state}/checkpoint`, foreignCheckpoint),
-};
-const foreignCheckpoint = await readFile(new URL("../fuzz/checkpoint/ok-by-key.txt", import.meta.url));
-
-test.concurrent.each(Object.entries(planted))(
-  "%s in our state is not trusted, not followed and not waited for",
-  async (_, plant) => {
-    await using scene = await openPlanted();
-    scene.emulator.addFaults({ kind: "flipBit", at: 0, operation: "get" });
-    expect(await scene.run("populate", ["--retries", "0"])).toMatchObject({ exitCode: 6 });
-    scene.emulator.clearFaults();
-    const state = `${scene.target}/.oss-populator`;
-    await rm(`${state}/checkpoint`, { force: true });
-    await plant(state, scene.outside);
-
-    const result = await scene.run("populate");
-
-    expect([result.exitCode, result.stderr]).toEqual([expect.toBeOneOf([0, 5]), expect.any(String)]);
-    if (result.exitCode === 0) expect(await differencesFrom(scene.bucket, scene.target, { prefix })).toEqual([]);
-    expect(await readFile(`${scene.outside}/b`, "utf8")).toBe("precious");
-  },
-);
-
-test.concurrent("a link or a FIFO in the place of the state directory or its record is refused and left alone", async () => {
-  const plants: readonly ((target: string, outside: string) => Promise<unknown>)[] = [
-    (target, outside) => symlink(outside, `${target}/.oss-populator`),
-    async (target) => {
-      await mkdir(`${target}/.oss-populator`);
-      await run("mkfifo", [`${target}/.oss-populator/owner.json`]);
-    },
-    async (target, outside) => {
-      await mkdir(`${target}/.oss-populator`);
-      await symlink(`${outside}/b`, `${target}/.oss-populator/owner.json`);
-    },
-  ];
-  for (const plant of plants) {
-    await using scene = await openPlanted();
-    await plant(scene.target, scene.outside);
-    expectRefusal(await scene.run("populate"), 5, "target");
-    expect(await pathsIn(scene.outside)).toEqual(["b"]);
-    expect(scene.emulator.counters).toMatchObject({ get: 0 });
   }
 });

@@ -1,10 +1,11 @@
 import type { BucketAddress } from "../oss/endpoint.ts";
-import { SocketTransport } from "../oss/http/socket-transport.ts";
-import { UndiciTransport, type UndiciTransportOptions } from "../oss/http/undici-transport.ts";
+import { openTransport, type TransportSetup } from "../oss/http/open-transport.ts";
 import { ObjectReader } from "../oss/object-reader.ts";
 import { RequestBuilder, type RequestBuilderOptions } from "../oss/request.ts";
 import type { SigningState } from "../oss/signing.ts";
-import type { Transport } from "../types.ts";
+import { headBytes } from "../volume/device.ts";
+import { DeviceWriter, type DeviceWriterOptions } from "../volume/device-writer.ts";
+import type { TargetWriter } from "../volume/target-writer.ts";
 import { VolumeWriter, type VolumeWriterOptions } from "../volume/volume-writer.ts";
 import { LocalPlane } from "./local-plane.ts";
 import { Slabs } from "./slabs.ts";
@@ -14,32 +15,35 @@ export interface PlaneSetup {
   readonly transport: TransportSetup;
   readonly requests: Pick<RequestBuilderOptions, "bucket" | "signature"> & { readonly address: BucketAddress };
   readonly memoryBytes: number;
-  readonly writer: VolumeWriterOptions;
+  readonly writer: WriterOptions;
   /** Whether unfinished large files stay at the end, for another run to go on with. */
   readonly keepsUnfinished?: boolean;
 }
 
-export interface TransportSetup {
-  readonly kind: "socket" | "undici";
-  readonly options: UndiciTransportOptions;
-}
+export type WriterOptions = VolumeWriterOptions | DeviceWriterOptions;
 
 /** A data plane on this thread; `state` stays the caller's, who keeps it current. Throws CopyError `volume`. */
-export function buildPlane(
+export async function buildPlane(
   { transport: how, requests, memoryBytes, writer, keepsUnfinished = false }: PlaneSetup,
   state: SigningState,
-): LocalPlane {
-  const transport = buildTransport(how);
+): Promise<LocalPlane> {
+  const transport = await openTransport(how);
   const builder = new RequestBuilder({ ...requests, state, nowMs: () => Date.now() });
   return new LocalPlane({
     transport,
     reader: new ObjectReader(transport, builder),
     slabs: new Slabs(memoryBytes),
-    writer: new VolumeWriter(writer),
+    writer: buildWriter(writer),
+    heldBytes: heldBytesOf(writer),
     keepsUnfinished,
   });
 }
 
-function buildTransport({ kind, options }: TransportSetup): Transport {
-  return kind === "socket" ? new SocketTransport(options) : new UndiciTransport(options);
+/** `DataPlane.heldBytes` of a plane with such a writer. */
+export function heldBytesOf({ kind }: WriterOptions): number {
+  return kind === "device" ? headBytes : 0;
+}
+
+function buildWriter(options: WriterOptions): TargetWriter {
+  return options.kind === "device" ? new DeviceWriter(options) : new VolumeWriter(options);
 }

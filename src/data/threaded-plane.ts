@@ -9,9 +9,9 @@ import type {
   RangeResult,
   SafePath,
   WholeRequest,
-  WholeResult,
+  WholeWatcher,
 } from "../types.ts";
-import type { PlaneSetup } from "./build-plane.ts";
+import { heldBytesOf, type PlaneSetup } from "./build-plane.ts";
 import { DataThread } from "./data-thread.ts";
 import { largestWholeBytes, leaseBytes } from "./slabs.ts";
 import { restoreError } from "./thread-protocol.ts";
@@ -35,12 +35,14 @@ interface SharedFile {
 /** The data plane over worker threads: every request goes to the thread that has the fewest. */
 export class ThreadedPlane implements DataPlane {
   readonly wholeBytes = largestWholeBytes;
+  readonly heldBytes: number;
   readonly #threads: readonly DataThread[];
   readonly #files = new Map<FileId, SharedFile>();
   readonly #unsubscribe: () => void;
   #nextFile = 1;
 
   constructor({ setup, threads, signing, onSigningChange }: ThreadedPlaneOptions) {
+    this.heldBytes = heldBytesOf(setup.writer);
     const each: PlaneSetup = {
       ...setup,
       memoryBytes: Math.floor(setup.memoryBytes / threads),
@@ -62,8 +64,8 @@ export class ThreadedPlane implements DataPlane {
     return leaseBytes(bodyBytes);
   }
 
-  copyWhole(request: WholeRequest, signal: AbortSignal): Promise<WholeResult> {
-    return this.#idlest().call("copyWhole", [request], signal);
+  copyWholes(requests: readonly WholeRequest[], signal: AbortSignal, watcher: WholeWatcher): void {
+    this.#idlest().copyWholes(requests, signal, watcher);
   }
 
   async openFile(target: FileTarget): Promise<FileId> {

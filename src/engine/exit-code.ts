@@ -21,6 +21,7 @@ const codeOfKind = {
   throttled: exitCodes.passing,
   outage: exitCodes.passing,
   busy: exitCodes.passing,
+  identity: exitCodes.passing,
   expired: exitCodes.source,
   auth: exitCodes.source,
   credentials: exitCodes.source,

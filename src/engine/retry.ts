@@ -13,6 +13,7 @@ export const verdicts = {
   expired: "refresh",
   auth: "fail-run",
   credentials: "fail-run",
+  identity: "fail-run", // whoever issues credentials was asked again and again already
   source: "fail-run",
   missing: "fail-object",
   rejected: "fail-object",
@@ -50,10 +51,21 @@ export interface RetryLimits {
   readonly retryForMs: number;
 }
 
+export interface RetryState {
+  /** Attempts of this request that have failed and count, the last one included. */
+  readonly failures: number;
+  readonly sinceProgressMs: number;
+}
+
 /**
  * Whether an attempt failed for no fault of its own: while an endpoint that has answered before cannot be reached at all,
  * attempts do not count, and only `retryForMs` ends the outage.
  */
 export function isOutage({ kind }: CopyError, answered: boolean): boolean {
   return kind === "unreachable" && answered;
+}
+
+/** Whether a request is out of attempts. */
+export function isExhausted({ failures, sinceProgressMs }: RetryState, limits: RetryLimits): boolean {
+  return failures > limits.retries || sinceProgressMs > limits.retryForMs;
 }

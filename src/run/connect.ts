@@ -1,18 +1,19 @@
-import { createSecureContext } from "node:tls";
 import type { Config, EffortConfig } from "../config/config.ts";
-import type { PlaneSetup, TransportSetup } from "../data/build-plane.ts";
+import type { PlaneSetup } from "../data/build-plane.ts";
 import { Admission } from "../engine/admission.ts";
 import { Limiter } from "../engine/limiter.ts";
 import { Requests } from "../engine/requests.ts";
+import { backoffMs, isExhausted } from "../engine/retry.ts";
 import { ConfigError } from "../errors.ts";
 import { bucketAddress } from "../oss/endpoint.ts";
-import { type ProxyOptions, UndiciTransport } from "../oss/http/undici-transport.ts";
+import { openTransport, type TransportSetup } from "../oss/http/open-transport.ts";
+import type { ProxyOptions } from "../oss/http/undici-transport.ts";
 import { RequestBuilder } from "../oss/request.ts";
-import { Session } from "../oss/session.ts";
-import type { SigningState } from "../oss/signing.ts";
+import { type RenewalPolicy, Session } from "../oss/session.ts";
 import { OssSource } from "../oss/source.ts";
 import type { Clock, ObjectSource } from "../types.ts";
 import type { RunHost } from "./host.ts";
+import { proxiesOf } from "./proxies.ts";
 import type { RunState } from "./state.ts";
 
 /** The bucket, and everything that stands between the engine and it. */
@@ -33,21 +34,19 @@ const controlConnections = 16;
 /** Gets credentials and sets up the control plane; connects to nothing else yet. Throws CopyError. */
 export async function connect(config: Config, host: RunHost, state: RunState): Promise<Connection> {
   const { source: from, effort } = config;
-  const proxy = proxyOf(host.env);
+  const proxy = proxiesOf(host.env);
   const ca = from.caFile === undefined ? undefined : await readCertificates(from.caFile, host);
   const session = await Session.start(
     config.credentials,
     host.env,
     {
       onWarning: (message) => host.logger.warn("credentials", { error: message }),
+      onSecret: (secret) => state.secrets.add(secret),
+      renewal: renewalPolicy(effort, host.clock),
       sts: { ca, httpsProxy: proxy.httpsProxy, noProxy: proxy.noProxy },
     },
     host.signal,
   );
-  const conceal = ({ credentials }: Readonly<SigningState>): void =>
-    host.conceal([credentials?.accessKeySecret ?? [], credentials?.securityToken ?? []].flat());
-  conceal(session.signing);
-  session.onChange(conceal);
   const address = bucketAddress(from);
   const requestSetup: PlaneSetup["requests"] = {
     address,
@@ -55,6 +54,7 @@ export async function connect(config: Config, host: RunHost, state: RunState): P
     signature:
       from.signature === "v4" && from.region !== undefined ? { version: "v4", region: from.region } : { version: "v1" },
   };
+  const kind = usesProxy(address.origin, proxy) ? "undici" : from.transport;
   const transport = {
     origin: address.origin,
     hostHeader: address.host,
@@ -63,7 +63,7 @@ export async function connect(config: Config, host: RunHost, state: RunState): P
     proxy,
     ca,
   };
-  const control = new UndiciTransport({ ...transport, connections: controlConnections });
+  const control = await openTransport({ kind, options: { ...transport, connections: controlConnections } });
   const builder = new RequestBuilder({ ...requestSetup, state: session.signing, nowMs: () => Date.now() });
   const source = new OssSource(control, builder, (error, signal) => session.refresh(error, signal));
   const { clock, logger } = host;
@@ -86,11 +86,21 @@ export async function connect(config: Config, host: RunHost, state: RunState): P
     limiter,
     clock,
     session,
-    dataTransport: { kind: usesProxy(address.origin, proxy) ? "undici" : from.transport, options: transport },
+    dataTransport: { kind, options: transport },
     requestSetup,
     async [Symbol.asyncDispose](): Promise<void> {
       await control[Symbol.asyncDispose]();
       await session[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** As for requests: attempts at a source that has given credentials before do not count, only the time does. */
+function renewalPolicy(limits: EffortConfig, clock: Clock): RenewalPolicy {
+  return {
+    waitMs: ({ failures, sinceMs, answered }) => {
+      const spent = { failures: answered ? 0 : failures, sinceProgressMs: sinceMs };
+      return isExhausted(spent, limits) ? undefined : backoffMs(failures - 1, clock.random());
     },
   };
 }
@@ -103,16 +113,6 @@ function timeoutsOf(effort: EffortConfig) {
   };
 }
 
-/** Only an https proxy variable in upper or lower case, as every other client takes them. */
-function proxyOf(env: RunHost["env"]): ProxyOptions {
-  return {
-    // An upper-case HTTP_PROXY may come from a request header in CGI programs (CVE-2016-5385); this is none.
-    httpProxy: env.http_proxy ?? env.HTTP_PROXY,
-    httpsProxy: env.https_proxy ?? env.HTTPS_PROXY,
-    noProxy: env.no_proxy ?? env.NO_PROXY,
-  };
-}
-
 /** The socket transport knows no proxies; `no_proxy` may still exempt the host, which undici then finds out. */
 function usesProxy({ scheme }: { readonly scheme: "http" | "https" }, proxy: ProxyOptions): boolean {
   return Boolean(scheme === "https" ? proxy.httpsProxy : proxy.httpProxy);
@@ -120,6 +120,7 @@ function usesProxy({ scheme }: { readonly scheme: "http" | "https" }, proxy: Pro
 
 async function readCertificates(path: string, host: RunHost): Promise<string> {
   try {
+    const { createSecureContext } = await import("node:tls");
     const text = await host.readText(path);
     createSecureContext({ ca: text });
     return text;

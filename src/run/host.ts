@@ -8,8 +8,6 @@ export interface RunHost {
   /** Aborted with an `Interruption` to stop the run. */
   readonly signal: AbortSignal;
   readonly logger: Logger;
-  /** Told of each secret that the run is given on its way, before anything could repeat it. */
-  readonly conceal: (secrets: readonly string[]) => void;
   readonly clock: Clock;
   readonly isProcess1: boolean;
   readonly readText: (path: string) => Promise<string>;

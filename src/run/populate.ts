@@ -3,7 +3,7 @@ import type { CheckpointState } from "../engine/checkpoint.ts";
 import { compareAll } from "../engine/compare-run.ts";
 import { CopyError } from "../errors.ts";
 import { keepsUsOut } from "../volume/attributes.ts";
-import { dropCheckpoint } from "../volume/checkpoint-file.ts";
+import { dropCheckpoint, saveCheckpoint } from "../volume/checkpoint-file.ts";
 import { ListingComparison } from "../volume/compare.ts";
 import type { Durability } from "../volume/durability.ts";
 import { finishDirectories } from "../volume/finish-directories.ts";
@@ -11,6 +11,8 @@ import { readIdentity } from "../volume/identity.ts";
 import type { OwnerRecord } from "../volume/owner-format.ts";
 import { beginAttempt, expectRecord, readOwnerRecord, recordFailure, removeState } from "../volume/owner-record.ts";
 import { type DirectoryIdentity, expectSame, identify } from "../volume/same-directory.ts";
+import { dropShownProgress, loadShownProgress, saveShownProgress } from "../volume/shown-progress.ts";
+import { freeSpace } from "../volume/space.ts";
 import { startOver } from "../volume/start-over.ts";
 import type { PreparedTarget } from "../volume/target.ts";
 import { connect } from "./connect.ts";
@@ -43,6 +45,9 @@ export async function runPopulate(
   const { target } = held;
   const previous = await previousAttempt(config, host, target);
   state.firstStartedAt = previous?.firstStartedAt;
+  // Nothing is written any more once the target is let go of.
+  await using shown = state.shown;
+  if (!previous) shown.begin(0);
   await using connection = await connect(config, host, state);
   const source = await openSource(config, connection, host, state);
   if (!previous && target.foreignNames.length > 0 && !config.target.allowNonEmpty) {
@@ -61,17 +66,27 @@ export async function runPopulate(
   state.watch(plane);
   const { firstStartedAt } = attempt;
   let checkpointer = keepsUnfinished
-    ? keepProgress(config, host, state, { root: target.root, plane, durability, firstStartedAt, from })
+    ? keepProgress(config, host, state, {
+        plane,
+        durability,
+        firstStartedAt,
+        from,
+        save: async (text) => {
+          await expectRecord(target.root);
+          await saveCheckpoint(target.root, text);
+        },
+      })
     : undefined;
   const begin = async (): Promise<void> => {
     await attempt.begin();
+    if (config.output.ownerUid !== undefined) shown.keepBy((percent) => saveShownProgress(target.root, percent));
     onAttempt(attempt);
   };
   try {
     await copySelected(config, host, state, {
       connection,
       source,
-      target,
+      free: await freeSpace(target.root),
       plane,
       publisher: undefined,
       checkpointer,
@@ -93,6 +108,7 @@ export async function runPopulate(
     await plane.syncDirectories();
     await durability.sync(host.signal);
     await expectRecord(target.root);
+    await shown.forget();
     host.signal.throwIfAborted();
   } catch (error) {
     await keepLast(checkpointer, error, host);
@@ -121,9 +137,12 @@ async function makeReady(
   if (from) {
     await goOn(from, earlier, durability, host);
     state.resumed = { fromMs: from.savedAtMs, copied: from.counts.copied };
+    state.shown.begin(await loadShownProgress(root));
     state.ledger.resume(from.counts);
     return from;
   }
+  state.shown.begin(0);
+  await dropShownProgress(root);
   // Before its files: it must never vouch for what is gone.
   await dropCheckpoint(root);
   if (previous.startedEmpty) await startOver(root, previous, host.signal);
@@ -140,7 +159,12 @@ async function previousAttempt(
   const owner = await readOwnerRecord(target.root);
   if (owner.status === "absent") return undefined;
   if (owner.status !== "ours") throw new CopyError("volume", `${owner.reason}; nothing was changed`);
-  const { record } = owner;
+  tellOfEarlier(owner.record, config, host);
+  return owner.record;
+}
+
+/** Tells the log what an earlier attempt at the same target left. */
+export function tellOfEarlier(record: OwnerRecord, config: Config, host: RunHost): void {
   const last = record.lastFailure;
   host.logger.info("an earlier attempt left this volume unfinished", {
     attempts: record.attempts,
@@ -149,13 +173,12 @@ async function previousAttempt(
     sameWork: record.fingerprint === fingerprint(config),
     ...(last && { lastExitCode: last.exitCode, lastFailure: last.reason, failedInARow: last.inARow }),
   });
-  return record;
 }
 
 /** A volume that is full without our state: a run may have died after its last clean-up. Throws CopyError `volume`. */
 async function expectEqual(
   config: Config,
-  { connection, source, target }: Pick<CopySetup, "connection" | "source" | "target">,
+  { connection, source, target }: Pick<CopySetup, "connection" | "source"> & { readonly target: PreparedTarget },
   host: RunHost,
   state: RunState,
 ): Promise<void> {

@@ -27,6 +27,7 @@ test("every kind has its code", () => {
     throttled: 7,
     outage: 7,
     busy: 7,
+    identity: 7,
     expired: 3,
     auth: 3,
     credentials: 3,

@@ -6,7 +6,7 @@ import { ConfigError, CopyError, type ErrorKind } from "../../src/errors.ts";
 import { escapeControls } from "../../src/observe/escape.ts";
 import { refusal } from "../../src/oss/error-response.ts";
 import { parseListing } from "../../src/oss/listing-xml.ts";
-import { contentLength, objectHead } from "../../src/oss/object-head.ts";
+import { contentLength, modifiedMsOf, objectHead } from "../../src/oss/object-head.ts";
 import type { ResponseHead } from "../../src/types.ts";
 import { parseOwnerRecord, stringifyOwnerRecord } from "../../src/volume/owner-format.ts";
 import { directoryMarkerPath, resolvePath } from "../../src/volume/path.ts";
@@ -110,6 +110,8 @@ function headOf(input: Buffer): ResponseHead {
   return { status: Number(status) || 200, headers: Object.fromEntries(headers) };
 }
 
+const asked = { operation: "head", key: "a" } as const;
+
 test("heads of objects say all that is needed or are refused", { timeout }, () => {
   const words = [
     "etag: ",
@@ -122,16 +124,16 @@ test("heads of objects say all that is needed or are refused", { timeout }, () =
   ];
   const judge: Judge = (input) => {
     const head = headOf(input);
-    const failed = refusal({ operation: "head", key: "a" }, head, Buffer.alloc(0));
+    const failed = refusal(asked, head, Buffer.alloc(0));
     expectShowable(failed.message);
     const { retryAfterMs = 0, serverTimeMs = 0 } = failed;
     expect(retryAfterMs >= 0 && retryAfterMs <= 3_600_000 && Number.isSafeInteger(serverTimeMs)).toBe(true);
     return refusedAs("protocol", () => {
-      const { etag, crc64, modifiedMs } = objectHead(head, 1, '"a"');
+      const { etag, crc64 } = objectHead(head, 1, asked);
       expect(etag).not.toBe("");
-      expect(Number.isSafeInteger(modifiedMs)).toBe(true);
+      expect(Number.isSafeInteger(modifiedMsOf(head, asked))).toBe(true);
       if (crc64 !== undefined) expect(crc64 >= 0n && crc64 < 1n << 64n).toBe(true);
-      expect(Number.isSafeInteger(contentLength(head, '"a"'))).toBe(true);
+      expect(Number.isSafeInteger(contentLength(head, asked))).toBe(true);
     });
   };
   runCampaign({ name: "object heads", inputs: mutated(readCorpus("object-head"), words), judge, runs: 500 });

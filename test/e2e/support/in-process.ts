@@ -49,7 +49,6 @@ export async function runHere(options: HereOptions): Promise<RunResult> {
     env: credentials,
     signal,
     logger: silent,
-    conceal: () => {},
     clock: fasterClock(speed),
     isProcess1: false,
     readText,

@@ -5,6 +5,7 @@ import { runCopy } from "./run/copy.ts";
 import { runOnDevice } from "./run/device.ts";
 import type { RunHost } from "./run/host.ts";
 import { type AttemptNote, runPopulate } from "./run/populate.ts";
+import { nothingSelected } from "./run/source.ts";
 import { RunState } from "./run/state.ts";
 import { runVerify } from "./run/verify.ts";
 import type { CopyReport } from "./types.ts";
@@ -57,7 +58,7 @@ async function remember(note: AttemptNote | undefined, verdict: Verdict, host: R
   }
 }
 
-function successSentence({ verb, dryRun }: Config, { ledger }: RunState): string {
+function successSentence({ verb, dryRun, source }: Config, { ledger }: RunState): string {
   const { listed, copied, skipped } = ledger.counts;
   const objects = (count: number): string => `${count.toLocaleString("en")} ${count === 1 ? "object" : "objects"}`;
   if (dryRun) {
@@ -65,7 +66,7 @@ function successSentence({ verb, dryRun }: Config, { ledger }: RunState): string
     return `dry run: ${objects(wanted)} would be copied, nothing was written`;
   }
   if (verb === "verify") return `${objects(skipped.objects)} compared, all equal`;
-  if (listed.objects === 0) return "nothing is selected";
+  if (listed.objects === 0) return nothingSelected(source);
   const unchanged = skipped.objects === 0 ? "" : `, ${skipped.objects.toLocaleString("en")} skipped`;
   return `${objects(copied.objects)} copied and verified${unchanged}`;
 }
@@ -85,6 +86,7 @@ function reportOf(config: Config, host: RunHost, state: RunState, verdict: Verdi
       region: source.region ?? null,
     },
     target: target.directory,
+    shard: source.shard ?? null,
     dryRun,
     sourceDigest: state.sourceDigest,
     startedAtMs,

@@ -18,6 +18,12 @@ export interface ObjectEntry {
   readonly restored: boolean;
 }
 
+/** One of `count` processes that share the objects of a copy; `index` is below `count`. */
+export interface Shard {
+  readonly index: number;
+  readonly count: number;
+}
+
 /** Half-open range [start, start + length). */
 export interface ByteRange {
   readonly start: number;
@@ -186,6 +192,8 @@ export interface ExistingFile {
   readonly kind: "file" | "directory" | "other";
   readonly sizeBytes: number;
   readonly modifiedMs: number;
+  /** When it was made or last changed in any way, by the clock of the filesystem, which nobody can set; where it is known. */
+  readonly changedMs?: number;
 }
 
 /**
@@ -304,8 +312,10 @@ export interface CopyReport {
   readonly version: string;
   readonly source: Readonly<{ bucket: string; path: string; endpoint: string; region: string | null }>;
   readonly target: string;
+  /** The share of the objects that everything here counts; null is all. */
+  readonly shard: Shard | null;
   readonly dryRun: boolean;
-  /** SHA-256 over the sorted keys, sizes and ETags; null when the listing did not end. */
+  /** SHA-256 over the sorted keys, sizes and ETags of all shards; null when the listing did not end. */
   readonly sourceDigest: string | null;
   readonly startedAt: string;
   readonly firstStartedAt: string;

@@ -1,3 +1,5 @@
+import type { Shard } from "../types.ts";
+
 /** One frozen value that says everything a run needs; made by `parseConfig`, never changed afterwards. */
 
 export type Verb = "populate" | "copy" | "verify";
@@ -19,6 +21,8 @@ export interface SourceConfig {
   /** A file of keys below the directory, one a line; `-` is standard input. */
   readonly filesFrom: string | undefined;
   readonly allowEmpty: boolean;
+  /** The share of the objects that this process takes; undefined takes all. */
+  readonly shard: Shard | undefined;
   /** PEM certificates trusted besides the usual ones. */
   readonly caFile: string | undefined;
   readonly transport: "socket" | "undici";

@@ -137,7 +137,7 @@ interface Parts {
 
 function build({ settings, spec, verb, input, remarks }: Parts): Config {
   const { problems, warnings } = remarks;
-  const source = sourceConfig(settings, problems);
+  const source = sourceConfig(settings, input.env, problems);
   const config = {
     verb,
     dryRun: settings.get("dry-run"),

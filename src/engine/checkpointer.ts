@@ -3,10 +3,8 @@ import type { CheckpointState } from "./checkpoint.ts";
 import { fittingCheckpoint } from "./checkpoint-fit.ts";
 import { type CheckpointLimits, CheckpointSchedule } from "./checkpoint-schedule.ts";
 import { mostOpen, OpenList } from "./open-list.ts";
+import { nextPoll } from "./poll.ts";
 import { SourceDigest } from "./source-digest.ts";
-
-/** How often it is asked whether a checkpoint is due. */
-const pollMs = 50;
 
 export interface CheckpointPorts {
   /** Resolves when what was written before the call is on stable storage. */
@@ -54,7 +52,7 @@ export class Checkpointer {
   async run(signal: AbortSignal): Promise<void> {
     const { clock, done } = this.#options.ports;
     this.#begun = true;
-    while (await waited(clock, signal)) {
+    while (await nextPoll(clock, signal)) {
       if (this.#schedule.due(clock.nowMs(), done(), this.list.urgent)) await this.#take();
     }
   }
@@ -83,16 +81,5 @@ export class Checkpointer {
     } finally {
       this.#schedule.ended(clock.nowMs());
     }
-  }
-}
-
-/** False once the signal has aborted. */
-async function waited(clock: Clock, signal: AbortSignal): Promise<boolean> {
-  try {
-    await clock.sleep(pollMs, signal);
-    return !signal.aborted;
-  } catch (error) {
-    if (signal.aborted) return false;
-    throw error;
   }
 }

@@ -85,7 +85,8 @@ async function fill(
   const { device, connection, source } = job;
   state.phase = "listing";
   const free = { freeBytes: device.sizeBytes, freeInodes: undefined, blockBytes: 1 };
-  const setup = { connection, source, free, publisher: undefined };
+  const setup = { connection, source, rules: pathRules, free, publisher: undefined, decide: undefined };
+  state.shown.begin(0);
   if (config.dryRun) {
     await copySelected(config, host, state, { ...setup, plane: undefined, begin: async () => {} });
     return;

@@ -2,6 +2,7 @@ import type { Config } from "../config/config.ts";
 import type { CheckpointState } from "../engine/checkpoint.ts";
 import { compareAll } from "../engine/compare-run.ts";
 import { CopyError } from "../errors.ts";
+import type { DataPlane } from "../types.ts";
 import { keepsUsOut } from "../volume/attributes.ts";
 import { dropCheckpoint, saveCheckpoint } from "../volume/checkpoint-file.ts";
 import { ListingComparison } from "../volume/compare.ts";
@@ -15,13 +16,14 @@ import { dropShownProgress, loadShownProgress, saveShownProgress } from "../volu
 import { freeSpace } from "../volume/space.ts";
 import { startOver } from "../volume/start-over.ts";
 import type { PreparedTarget } from "../volume/target.ts";
-import { connect } from "./connect.ts";
-import { type CopySetup, copySelected, durabilityOf, openDataPlane } from "./copy.ts";
+import { type Connection, connect } from "./connect.ts";
+import { type CopySetup, copySelected, durabilityOf, openDataPlane, openPublisher } from "./copy.ts";
+import { decideAround, takeUpAround } from "./fill-around.ts";
 import { describeSource, fingerprint } from "./fingerprint.ts";
 import { holdTarget } from "./hold-target.ts";
 import type { RunHost } from "./host.ts";
 import { checkpointOf, type EarlierWork, goOn, keepLast, keepProgress } from "./resume.ts";
-import { openSource, pathRules } from "./source.ts";
+import { openSource, pathRules, stagedRules } from "./source.ts";
 import type { RunState } from "./state.ts";
 
 /** A record that notes how this attempt ended; how often in a row it ended so is the answer. */
@@ -56,27 +58,13 @@ export async function runPopulate(
   }
   const durability = await durabilityOf(config, target);
   state.durability = durability.method;
-  const from = config.dryRun
-    ? undefined
-    : await makeReady(config, host, state, { previous, target, source, durability });
-  state.phase = "listing";
   const attempt = new Attempt(config, target, previous);
-  const keepsUnfinished = attempt.startedEmpty && source.sorted && !config.dryRun;
-  await using plane = openDataPlane(config, connection, target, durability, { keepsUnfinished });
-  state.watch(plane);
-  const { firstStartedAt } = attempt;
-  let checkpointer = keepsUnfinished
-    ? keepProgress(config, host, state, {
-        plane,
-        durability,
-        firstStartedAt,
-        from,
-        save: async (text) => {
-          await expectRecord(target.root);
-          await saveCheckpoint(target.root, text);
-        },
-      })
-    : undefined;
+  const beginning = { attempt, previous, target, source, connection, durability };
+  await using parts = attempt.startedEmpty
+    ? await fillEmpty(config, host, state, beginning)
+    : await fillAround(config, host, state, beginning);
+  const { plane } = parts;
+  let { keeper } = parts;
   const begin = async (): Promise<void> => {
     await attempt.begin();
     if (config.output.ownerUid !== undefined) shown.keepBy((percent) => saveShownProgress(target.root, percent));
@@ -87,31 +75,29 @@ export async function runPopulate(
       connection,
       source,
       free: await freeSpace(target.root),
-      plane,
-      publisher: undefined,
-      checkpointer,
+      ...parts,
       begin,
     });
     state.watch(undefined);
     if (config.dryRun) return;
     state.phase = "syncing";
     if (state.ledger.failureKinds.size > 0) {
-      await keepLast(checkpointer, undefined, host);
+      await keepLast(keeper, undefined, host);
       return;
     }
     // Directories that keep us out could not be gone on with: from here on a killed run starts over.
     if (keepsUsOut(config.target, readIdentity())) {
-      checkpointer = undefined;
+      keeper = undefined;
       await dropCheckpoint(target.root);
     }
-    await finish(config, host, target, previous !== undefined, durability.method === "fsync");
+    await finish(config, host, { attempt, target, resumed: previous !== undefined, durability });
     await plane.syncDirectories();
     await durability.sync(host.signal);
     await expectRecord(target.root);
     await shown.forget();
     host.signal.throwIfAborted();
   } catch (error) {
-    await keepLast(checkpointer, error, host);
+    await keepLast(keeper, error, host);
     throw error;
   }
   // From here on a signal no longer changes the verdict: everything is in place and on stable storage.
@@ -119,8 +105,71 @@ export async function runPopulate(
 }
 
 interface Beginning extends Omit<EarlierWork, "previous"> {
+  readonly attempt: Attempt;
   readonly previous: OwnerRecord | undefined;
+  readonly connection: Connection;
   readonly durability: Durability;
+}
+
+/** How files get onto the volume, and who keeps what another attempt needs to go on. */
+interface FillingParts extends Pick<CopySetup, "rules" | "publisher" | "checkpointer" | "decide">, AsyncDisposable {
+  readonly plane: DataPlane;
+  readonly keeper: { last(): Promise<void> } | undefined;
+}
+
+/** Straight into the final names: all that is on the volume is ours. */
+async function fillEmpty(config: Config, host: RunHost, state: RunState, beginning: Beginning): Promise<FillingParts> {
+  const { attempt, target, source, connection, durability } = beginning;
+  const from = config.dryRun ? undefined : await makeReady(config, host, state, beginning);
+  state.phase = "listing";
+  const keepsUnfinished = source.sorted && !config.dryRun;
+  const plane = openDataPlane(config, connection, target, durability, { keepsUnfinished });
+  state.watch(plane);
+  const { firstStartedAt } = attempt;
+  const keeper = keepsUnfinished
+    ? keepProgress(config, host, state, {
+        plane,
+        durability,
+        firstStartedAt,
+        from,
+        save: (text) => saveBesideRecord(target.root, text),
+      })
+    : undefined;
+  const dispose = (): PromiseLike<void> => plane[Symbol.asyncDispose]();
+  const parts = { rules: pathRules, plane, keeper, checkpointer: keeper, publisher: undefined, decide: undefined };
+  return { ...parts, [Symbol.asyncDispose]: dispose };
+}
+
+/** Under temporary names first, so that a killed attempt leaves nothing of which nobody knows whose it is. */
+async function fillAround(config: Config, host: RunHost, state: RunState, beginning: Beginning): Promise<FillingParts> {
+  const { attempt, previous, target, connection, durability } = beginning;
+  const { root } = target;
+  const isResumed = previous !== undefined && !config.dryRun;
+  const earlier = isResumed ? await takeUpAround(config, host, state, { root, previous }) : undefined;
+  state.phase = "listing";
+  const options = { keepsUnfinished: true, placement: "staged", replaces: false } as const;
+  const plane = openDataPlane(config, connection, target, durability, options);
+  state.watch(plane);
+  const publisher = openPublisher(config, host, {
+    plane,
+    sync: async () => {
+      await plane.syncDirectories();
+      await durability.sync();
+    },
+    save: config.dryRun ? undefined : (text) => saveBesideRecord(root, text),
+    open: earlier?.open ?? [],
+    firstStartedAt: attempt.firstStartedAt,
+  });
+  const decide = decideAround(config, previous);
+  const dispose = (): PromiseLike<void> => plane[Symbol.asyncDispose]();
+  const parts = { rules: stagedRules, plane, keeper: publisher, checkpointer: undefined, publisher, decide };
+  return { ...parts, [Symbol.asyncDispose]: dispose };
+}
+
+/** A checkpoint without our record would only be in the next attempt's way. Throws CopyError. */
+async function saveBesideRecord(root: string, text: string): Promise<void> {
+  await expectRecord(root);
+  await saveCheckpoint(root, text);
 }
 
 /** Leaves on the volume only what this run can build on: all that a checkpoint vouches for, or nothing of ours. */
@@ -128,10 +177,10 @@ async function makeReady(
   config: Config,
   host: RunHost,
   state: RunState,
-  { previous, durability, ...rest }: Beginning,
+  { previous, durability, target, source }: Beginning,
 ): Promise<CheckpointState | undefined> {
   if (!previous) return undefined;
-  const earlier = { ...rest, previous };
+  const earlier = { target, source, previous };
   const { root } = earlier.target;
   const from = await checkpointOf(config, host, earlier);
   if (from) {
@@ -145,7 +194,7 @@ async function makeReady(
   await dropShownProgress(root);
   // Before its files: it must never vouch for what is gone.
   await dropCheckpoint(root);
-  if (previous.startedEmpty) await startOver(root, previous, host.signal);
+  await startOver(root, previous, host.signal);
   return undefined;
 }
 
@@ -199,14 +248,16 @@ async function expectEqual(
   state.sourceDigest = sourceDigest;
 }
 
-async function finish(
-  { target: wanted }: Config,
-  host: RunHost,
-  { root, abilities }: PreparedTarget,
-  resumed: boolean,
-  fsync: boolean,
-): Promise<void> {
-  const madeSinceMs = wanted.allowNonEmpty ? abilities?.startedCtimeMs : undefined;
+interface Finish extends Pick<Beginning, "attempt" | "target" | "durability"> {
+  /** Whether an earlier attempt may have left directories without their attributes. */
+  readonly resumed: boolean;
+}
+
+async function finish({ target: wanted }: Config, host: RunHost, finishing: Finish): Promise<void> {
+  const { attempt, target, durability, resumed } = finishing;
+  const { root, abilities } = target;
+  const madeSinceMs = attempt.startedEmpty ? undefined : (attempt.filledSinceMs ?? abilities?.startedCtimeMs);
+  const fsync = durability.method === "fsync";
   const options = { root, attributes: wanted, chownRoot: wanted.chownRoot, resumed, madeSinceMs, fsync };
   await finishDirectories(options, host.signal);
 }
@@ -214,6 +265,7 @@ async function finish(
 /** This attempt in the owner record. */
 class Attempt implements AttemptNote {
   readonly startedEmpty: boolean;
+  readonly filledSinceMs: number | undefined;
   readonly firstStartedAt: string;
   readonly #config: Config;
   readonly #target: PreparedTarget;
@@ -226,6 +278,9 @@ class Attempt implements AttemptNote {
     this.#target = target;
     this.#previous = previous;
     this.startedEmpty = previous?.startedEmpty ?? target.foreignNames.length === 0;
+    const isSameWork = previous?.fingerprint === fingerprint(config);
+    const sinceMs = isSameWork ? previous.filledSinceMs : target.abilities?.startedCtimeMs;
+    this.filledSinceMs = this.startedEmpty ? undefined : sinceMs;
     this.firstStartedAt = previous?.firstStartedAt ?? new Date().toISOString();
   }
 
@@ -234,6 +289,7 @@ class Attempt implements AttemptNote {
       fingerprint: fingerprint(this.#config),
       source: describeSource(this.#config),
       startedEmpty: this.startedEmpty,
+      filledSinceMs: this.filledSinceMs,
       firstStartedAt: this.firstStartedAt,
     };
     this.#identity = await identify(this.#target.root);

@@ -45,21 +45,25 @@ export async function checkpointOf(
 /** The checkpoint, or one sentence that says why the run must not go on from it. */
 async function findCheckpoint(config: Config, earlier: EarlierWork): Promise<CheckpointState | string> {
   const { previous, source, target } = earlier;
-  const wanted = { fingerprint: fingerprint(config), nowMs: Date.now(), resumeWithinMs: config.target.resumeWithinMs };
   if (!config.target.resume) return "--no-resume was given";
   if (!previous.startedEmpty) return "the volume did not begin empty";
-  if (previous.fingerprint !== wanted.fingerprint) return `the earlier work was another one (${previous.source})`;
+  if (previous.fingerprint !== fingerprint(config)) return `the earlier work was another one (${previous.source})`;
   if (!source.sorted) return "what a list of keys selects is not resumed";
   if (await ignoresCase(target.root)) return "names on the target differ by more than their case only";
-  const text = await loadCheckpoint(target.root);
+  const found = await usableCheckpoint(config, target.root);
+  if (typeof found === "string" || isOf(found, config, source)) return found;
+  return "the path was of another kind when the checkpoint was saved";
+}
+
+/** The checkpoint of this very work on the target, or one sentence that says why there is none to be trusted. */
+export async function usableCheckpoint(config: Config, root: string): Promise<CheckpointState | string> {
+  const text = await loadCheckpoint(root);
   if (text === undefined) return "the earlier attempt left no checkpoint";
   const loaded = parseCheckpoint(Buffer.from(text));
   if (loaded.status !== "ok") return loaded.reason;
-  const reason = whyNotResume(loaded.state, wanted);
-  if (reason !== undefined) return reason;
-  return isOf(loaded.state, config, source)
-    ? loaded.state
-    : "the path was of another kind when the checkpoint was saved";
+  const { resumeWithinMs } = config.target;
+  const wanted = { fingerprint: fingerprint(config), nowMs: Date.now(), resumeWithinMs };
+  return whyNotResume(loaded.state, wanted) ?? loaded.state;
 }
 
 /** There another key may stand behind the name of one that is to be made anew. */
@@ -138,16 +142,25 @@ export function keepProgress(config: Config, host: RunHost, state: RunState, par
   });
 }
 
-/** A last checkpoint when the work ends early; not after what leaves doubts about the volume or about ourselves. */
-export async function keepLast(checkpointer: Checkpointer | undefined, error: unknown, host: RunHost): Promise<void> {
-  const isSafe =
+/** Whether an end leaves no doubts about the volume or about ourselves. */
+export function isSafeToKeep(error: unknown): boolean {
+  return (
     error === undefined ||
     error instanceof Interruption ||
     error instanceof TooManyFailures ||
-    (error instanceof CopyError && error.kind !== "volume");
-  if (!checkpointer || !isSafe) return;
+    (error instanceof CopyError && error.kind !== "volume")
+  );
+}
+
+/** A last checkpoint when the work ends early; not after what leaves doubts. */
+export async function keepLast(
+  keeper: { last(): Promise<void> } | undefined,
+  error: unknown,
+  host: RunHost,
+): Promise<void> {
+  if (!keeper || !isSafeToKeep(error)) return;
   try {
-    await checkpointer.last();
+    await keeper.last();
   } catch (failure) {
     host.logger.warn("the target cannot keep how far this attempt came", { error: String(failure) });
   }

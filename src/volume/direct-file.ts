@@ -8,7 +8,7 @@ import { pooled } from "./pooled.ts";
 /** Alignment that direct writes keep to: the largest logical block in use, and the page of every common kernel. */
 export const blockBytes = 4096;
 
-/** Dirty bytes of one file in the page cache at most: they count against the memory limit, and the last sync waits for them. */
+/** Dirty bytes of one file in the page cache, unless told otherwise. */
 export const mostDirtyBytes = 32 * 2 ** 20;
 
 const readBackBytes = 2 ** 20;
@@ -16,6 +16,8 @@ const readBackBytes = 2 ** 20;
 export interface DirectFileOptions {
   /** Whether direct I/O is tried. */
   readonly directIo: boolean;
+  /** Dirty bytes in the page cache at most: they count against the memory limit, and the last sync waits for them. */
+  readonly dirtyBytes?: number;
   /** Whether the descriptor only reads. */
   readonly readOnly?: boolean;
   /** The CopyError for a system error of a call, such as `write`. */
@@ -145,7 +147,7 @@ export class DirectFile {
   async #limitDirty(writtenBytes: number): Promise<void> {
     if (this.#direct) return;
     this.#dirtyBytes += writtenBytes;
-    if (this.#dirtyBytes < mostDirtyBytes) return;
+    if (this.#dirtyBytes < (this.#options.dirtyBytes ?? mostDirtyBytes)) return;
     await this.#syncNow();
   }
 

@@ -17,6 +17,8 @@ export interface LargeFileOptions extends FileSettings {
   readonly placement: Placement;
   /** Whether direct I/O is tried. */
   readonly directIo: boolean;
+  /** Dirty bytes in the page cache at most: they count against the memory limit, and the last sync waits for them. */
+  readonly dirtyBytes: number;
 }
 
 /** A file that arrives in pieces. Writes run one after the other, in the thread pool; many files may be written at once. */
@@ -29,7 +31,7 @@ export class LargeFile implements OpenFile {
     this.#options = options;
     this.#target = target;
     const errorOf = (error: unknown, action: string): unknown => this.#failed(error, action);
-    this.#file = new DirectFile(descriptor, { directIo: options.directIo, errorOf });
+    this.#file = new DirectFile(descriptor, { directIo: options.directIo, dirtyBytes: options.dirtyBytes, errorOf });
   }
 
   /** Makes an empty file; throws CopyError `occupied`, `unsupported`, `volume-full` or `volume`. */

@@ -2,6 +2,7 @@ import { constants } from "node:fs";
 import { lstat, mkdir, open, rmdir, unlink } from "node:fs/promises";
 import { CopyError } from "../errors.ts";
 import { replaceFile, unfinishedSuffix } from "./atomic-file.ts";
+import { isOfCopy } from "./copy-work.ts";
 import { describeKind, errnoOf, volumeError } from "./errors.ts";
 import {
   nextAttempt,
@@ -18,6 +19,7 @@ import { entriesOf, type OpenDirectory, openChild, openDirectory } from "./tree.
 
 const recordName = "owner.json";
 const maxRecordBytes = 2 ** 20;
+const mostAttempts = 100;
 
 /** Who owns the data on the volume, as far as the state directory says. Throws CopyError `volume` if it cannot be read. */
 export async function readOwnerRecord(root: string): Promise<OwnerState> {
@@ -36,6 +38,12 @@ export async function readOwnerRecord(root: string): Promise<OwnerState> {
   for await (const { name } of entriesOf(state)) {
     // A run that died while it made or removed its state leaves no more than this.
     if (name.endsWith(unfinishedSuffix)) continue;
+    if (isOfCopy(name)) {
+      return {
+        status: "foreign",
+        reason: "a copy into the target is unfinished, and its temporary files may be there",
+      };
+    }
     return {
       status: "damaged",
       reason: `\`${stateDirectory}\` on the target has \`${name}\` but no \`${recordName}\``,
@@ -50,7 +58,7 @@ export async function readOwnerRecord(root: string): Promise<OwnerState> {
  */
 export async function beginAttempt(
   root: string,
-  fresh: Pick<OwnerRecord, "fingerprint" | "source" | "startedEmpty" | "firstStartedAt">,
+  fresh: Pick<OwnerRecord, "fingerprint" | "source" | "startedEmpty" | "filledSinceMs" | "firstStartedAt">,
   previous?: OwnerRecord,
 ): Promise<OwnerRecord> {
   const record = nextAttempt(fresh, previous);
@@ -97,14 +105,22 @@ export async function expectRecord(root: string): Promise<void> {
 /** Opens the state directory, made first if need be. Throws CopyError `volume`. */
 export async function openState(root: string): Promise<OpenDirectory> {
   await using directory = await openDirectory(root);
-  try {
-    await mkdir(directory.child(stateDirectory), 0o700);
-    await directory.handle.sync();
-  } catch (error) {
-    if (errnoOf(error) !== "EEXIST") throw volumeError(error, "make", `${root}/${stateDirectory}`);
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await mkdir(directory.child(stateDirectory), 0o700);
+      await directory.handle.sync();
+    } catch (error) {
+      if (errnoOf(error) !== "EEXIST") throw volumeError(error, "make", `${root}/${stateDirectory}`);
+    }
+    try {
+      // Awaited here: the root is closed on the way out.
+      return await openChild(directory, stateDirectory);
+    } catch (error) {
+      // Another shard of a copy was complete, and removed it.
+      const isGone = error instanceof CopyError && errnoOf(error.cause) === "ENOENT";
+      if (!isGone || attempt === mostAttempts) throw error;
+    }
   }
-  // Awaited here: the root is closed on the way out.
-  return await openChild(directory, stateDirectory);
 }
 
 async function writeRecord(root: string, record: OwnerRecord): Promise<void> {

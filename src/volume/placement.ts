@@ -12,7 +12,7 @@ export interface PlacementOptions {
   readonly attributes: Attributes;
   /** `direct`: files are made under their final name. `staged`: under a hidden one, until they are published. */
   readonly placement: "direct" | "staged";
-  /** Whether what stands at a path was made by this run. */
+  /** Whether what stands at a path was made, or changed, since this run began. */
   readonly madeHere: (ctimeMs: number) => boolean;
   readonly onChange: (path: string) => void;
 }
@@ -165,6 +165,16 @@ export class Placement {
     } catch (error) {
       throw volumeError(error, "remove", this.absolute(target));
     }
+  }
+
+  /** Removes the staged file of a target that cannot be published. Best effort: a later run would remove it as well. */
+  discard(target: FileTarget): void {
+    if (!this.staged) return;
+    try {
+      const { name } = this.placeOf(target);
+      const stats = lstatSync(name, { throwIfNoEntry: false });
+      if (stats?.isFile() && stats.nlink === 1) unlinkSync(name);
+    } catch {}
   }
 
   /** Moves a staged file to the temporary name of another version of the same object. */

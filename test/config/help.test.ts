@@ -28,6 +28,7 @@ const source = (from: "populate" | "copy" | "verify") => [
   "--include GLOB = everything",
   "--exclude GLOB = nothing",
   "--files-from FILE|-",
+  ...(from === "copy" ? ["--shard-index N = JOB_COMPLETION_INDEX", "--shard-count N"] : []),
   "--ca-file FILE",
   ...(from !== "verify" ? ["--transport socket|undici = socket"] : []),
   "--allow-empty",

@@ -98,7 +98,7 @@ describe("the table of options", () => {
     expect(optionsOf("copy")).not.toContain("target");
   });
 
-  it.each(["shard-index", "device"])("does not know --%s", async (name) => {
+  it.each(["device"])("does not know --%s", async (name) => {
     expect(await problemsOf([...populate, `--${name}`])).toContainEqual(
       expect.stringMatching(`^unknown option --${name}`),
     );

@@ -69,7 +69,7 @@ test("keys of a list that do not exist count as failures that may end the run be
   async function* keys() {
     yield* ["a", "gone"];
   }
-  const pages: Pages = (signal) => pagesOfKeys(keys(), "", { ...world, concurrency: 4 }, signal);
+  const pages: Pages = (signal) => pagesOfKeys(keys(), "", { ...world, concurrency: 4, share: () => true }, signal);
   const running = copyWorld(world, { pages, options: { maxFailures: 1, sorted: false } });
   await expect(running).rejects.toThrow(TooManyFailures);
   expect(world.plane.events).toEqual([]);

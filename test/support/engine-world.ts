@@ -4,7 +4,7 @@ import { copyAll } from "../../src/engine/copy-run.ts";
 import { Ledger } from "../../src/engine/ledger.ts";
 import { Limiter } from "../../src/engine/limiter.ts";
 import type { Pages } from "../../src/engine/listing.ts";
-import { Publisher } from "../../src/engine/publisher.ts";
+import { type Keeper, Publisher } from "../../src/engine/publisher.ts";
 import { Requests } from "../../src/engine/requests.ts";
 import { selectSource } from "../../src/engine/select-source.ts";
 import { SpaceBudget } from "../../src/engine/space-budget.ts";
@@ -27,9 +27,14 @@ export interface WorldOptions {
   readonly retryForMs?: number;
   readonly staged?: boolean;
   readonly heldBytes?: number;
+  /** Keeps how far large objects of a staged run are. */
+  readonly keeper?: Keeper;
   readonly volumeFault?: MemoryPlaneOptions["volumeFault"];
   readonly logger?: Logger;
 }
+
+/** When staged files are published, as in a run without a limit of memory. */
+export const publishLimits = { everyMs: 5000, everyBytes: 256 * 2 ** 20, everyObjects: 2000 };
 
 export const never = new AbortController().signal;
 
@@ -59,7 +64,9 @@ export function makeWorld(options: WorldOptions = {}) {
     plane.events.push("sync");
     await clock.sleep(1, never);
   };
-  const publisher = staged ? new Publisher({ plane, sync, clock }) : undefined;
+  const publisher = staged
+    ? new Publisher({ plane, sync, clock, limits: publishLimits, keeper: options.keeper })
+    : undefined;
   const begin = async (): Promise<void> => {
     plane.events.push("begin");
     await clock.sleep(1, never);
@@ -78,13 +85,14 @@ export function makeWorld(options: WorldOptions = {}) {
     publisher,
     begin,
   };
-  return { clock, bucket, source, plane, metrics, ledger, admission, limiter, requests, parts };
+  return { clock, bucket, source, plane, metrics, ledger, admission, limiter, requests, rules: simpleRules, parts };
 }
 
 export type World = ReturnType<typeof makeWorld>;
 
 export const copyOptions: CopyOptions = {
   select: () => true,
+  share: () => true,
   unsupported: "fail",
   maxFailures: undefined,
   dryRun: false,

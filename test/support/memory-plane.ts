@@ -47,6 +47,8 @@ export class MemoryPlane implements DataPlane {
   readonly files = new Map<string, { readonly bytes: Uint8Array; readonly modifiedMs: number }>();
   readonly directories = new Set<string>();
   readonly stagedFiles = new Map<string, Uint8Array>();
+  /** Unfinished files of a staged run, by path and version. */
+  readonly leftFiles = new Map<string, Uint8Array>();
   /** What happened, in order: `open a`, `settle a`, `whole a`, `publish a b`. */
   readonly events: string[] = [];
   readonly #options: MemoryPlaneOptions;
@@ -173,8 +175,9 @@ export class MemoryPlane implements DataPlane {
       this.events.push(`leave ${target.path}`);
       await this.#options.clock.sleep(1, forever);
       this.#idleFile(file);
-      // What is held back is nowhere yet.
-      this.files.set(target.path, { bytes: bytes.fill(0, 0, this.heldBytes), modifiedMs: 0 });
+      bytes.fill(0, 0, this.heldBytes); // what is held back is nowhere yet
+      if (this.#options.staged) this.leftFiles.set(placeOf(target), bytes);
+      else this.files.set(target.path, { bytes, modifiedMs: 0 });
       this.#open.delete(file);
     });
   }
@@ -182,21 +185,28 @@ export class MemoryPlane implements DataPlane {
   reopenFile(target: FileTarget, leastBytes: number): Promise<FileId | undefined> {
     return this.#counted(async () => {
       await this.#options.clock.sleep(1, forever);
-      const file = this.files.get(target.path);
-      this.files.delete(target.path);
-      if (!file || file.bytes.length < leastBytes) return undefined;
+      const left = this.#takeLeft(target);
+      if (!left || left.length < leastBytes) return undefined;
       this.events.push(`reopen ${target.path}`);
       const id = this.#nextFile++;
       const bytes = new Uint8Array(target.sizeBytes);
-      bytes.set(file.bytes.subarray(0, target.sizeBytes));
+      bytes.set(left.subarray(0, target.sizeBytes));
       this.#open.set(id, { target, bytes, busy: 0 });
       return id;
     });
   }
 
-  async clearPlace({ path }: FileTarget): Promise<boolean> {
-    this.events.push(`clear ${path}`);
-    return this.files.delete(path);
+  async clearPlace(target: FileTarget): Promise<boolean> {
+    this.events.push(`clear ${target.path}`);
+    return this.#takeLeft(target) !== undefined;
+  }
+
+  /** What an unfinished file would hold if the process ended now, without a word to anybody. */
+  kill(): void {
+    for (const { target, bytes } of this.#open.values()) {
+      if (this.#options.staged) this.leftFiles.set(placeOf(target), bytes.slice());
+      else this.files.set(target.path, { bytes: bytes.slice(), modifiedMs: 0 });
+    }
   }
 
   async makeDirectory(path: SafePath): Promise<void> {
@@ -272,6 +282,14 @@ export class MemoryPlane implements DataPlane {
     }
   }
 
+  #takeLeft(target: FileTarget): Uint8Array | undefined {
+    const place = placeOf(target);
+    const bytes = this.#options.staged ? this.leftFiles.get(place) : this.files.get(target.path)?.bytes;
+    if (this.#options.staged) this.leftFiles.delete(place);
+    else this.files.delete(target.path);
+    return bytes;
+  }
+
   #stand({ path, modifiedMs }: FileTarget, bytes: Uint8Array): void {
     if (this.#options.staged) this.stagedFiles.set(path, bytes);
     else this.files.set(path, { bytes, modifiedMs });
@@ -299,6 +317,10 @@ export class MemoryPlane implements DataPlane {
     if (file.busy > 0) throw new Error(`a range of ${file.target.path} is still under way`);
     return file;
   }
+}
+
+function placeOf({ path, version }: FileTarget): string {
+  return `${path} ${version}`;
 }
 
 function sumOf(bytes: Uint8Array, by: "crc64" | "md5"): bigint | string {

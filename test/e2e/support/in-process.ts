@@ -6,12 +6,13 @@ import type { Clock, Logger } from "../../../src/types.ts";
 import type { Emulator } from "../../emulator/server.ts";
 import { bucketName, credentials } from "./scene.ts";
 
-/** The built ones: data threads start without compiling anything. */
-const built = (file: string): string => new URL(`../../../dist/${file}`, import.meta.url).href;
+/** The built one: data threads start without compiling anything. */
+const built = new URL("../../../dist/index.js", import.meta.url).href;
+const load = async () => (await import(built)) as typeof import("../../../src/index.ts");
 
 /** What a signal is aborted with, so that the run takes it for a SIGTERM. */
 export async function sigterm(): Promise<Error> {
-  const { Interruption } = (await import(built("errors.js"))) as typeof import("../../../src/errors.ts");
+  const { Interruption } = await load();
   return new Interruption("SIGTERM");
 }
 
@@ -43,7 +44,7 @@ export async function runHere(options: HereOptions): Promise<RunResult> {
   };
   const parsed = await parseConfig(input);
   if (parsed.kind !== "run") throw new Error("the arguments start no run");
-  const { run } = (await import(built("run.js"))) as typeof import("../../../src/run.ts");
+  const { run } = await load();
   return run(parsed.config, {
     version: "0.0.0",
     env: credentials,

@@ -10,7 +10,8 @@ import type { Durability } from "../volume/durability.ts";
 import { finishDirectories } from "../volume/finish-directories.ts";
 import { readIdentity } from "../volume/identity.ts";
 import type { OwnerRecord } from "../volume/owner-format.ts";
-import { beginAttempt, readOwnerRecord, recordFailure, removeState } from "../volume/owner-record.ts";
+import { beginAttempt, expectRecord, readOwnerRecord, recordFailure, removeState } from "../volume/owner-record.ts";
+import { type DirectoryIdentity, expectSame, identify } from "../volume/same-directory.ts";
 import { dropShownProgress, loadShownProgress, saveShownProgress } from "../volume/shown-progress.ts";
 import { freeSpace } from "../volume/space.ts";
 import { startOver } from "../volume/start-over.ts";
@@ -92,6 +93,7 @@ export async function runPopulate(
     await finish(config, host, { attempt, target, resumed: previous !== undefined, durability });
     await plane.syncDirectories();
     await durability.sync(host.signal);
+    await expectRecord(target.root);
     await shown.forget();
     host.signal.throwIfAborted();
   } catch (error) {
@@ -130,7 +132,7 @@ async function fillEmpty(config: Config, host: RunHost, state: RunState, beginni
         durability,
         firstStartedAt,
         from,
-        save: (text) => saveCheckpoint(target.root, text),
+        save: (text) => saveBesideRecord(target.root, text),
       })
     : undefined;
   const dispose = (): PromiseLike<void> => plane[Symbol.asyncDispose]();
@@ -154,7 +156,7 @@ async function fillAround(config: Config, host: RunHost, state: RunState, beginn
       await plane.syncDirectories();
       await durability.sync();
     },
-    save: config.dryRun ? undefined : (text) => saveCheckpoint(root, text),
+    save: config.dryRun ? undefined : (text) => saveBesideRecord(root, text),
     open: earlier?.open ?? [],
     firstStartedAt: attempt.firstStartedAt,
   });
@@ -162,6 +164,12 @@ async function fillAround(config: Config, host: RunHost, state: RunState, beginn
   const dispose = (): PromiseLike<void> => plane[Symbol.asyncDispose]();
   const parts = { rules: stagedRules, plane, keeper: publisher, checkpointer: undefined, publisher, decide };
   return { ...parts, [Symbol.asyncDispose]: dispose };
+}
+
+/** A checkpoint without our record would only be in the next attempt's way. Throws CopyError. */
+async function saveBesideRecord(root: string, text: string): Promise<void> {
+  await expectRecord(root);
+  await saveCheckpoint(root, text);
 }
 
 /** Leaves on the volume only what this run can build on: all that a checkpoint vouches for, or nothing of ours. */
@@ -263,6 +271,7 @@ class Attempt implements AttemptNote {
   readonly #target: PreparedTarget;
   readonly #previous: OwnerRecord | undefined;
   #record: OwnerRecord | undefined;
+  #identity: DirectoryIdentity | undefined;
 
   constructor(config: Config, target: PreparedTarget, previous: OwnerRecord | undefined) {
     this.#config = config;
@@ -283,11 +292,14 @@ class Attempt implements AttemptNote {
       filledSinceMs: this.filledSinceMs,
       firstStartedAt: this.firstStartedAt,
     };
+    this.#identity = await identify(this.#target.root);
     this.#record = await beginAttempt(this.#target.root, fresh, this.#previous);
   }
 
   async failed(failure: Parameters<AttemptNote["failed"]>[0]): Promise<number> {
-    if (!this.#record) return 1;
+    if (!this.#record || !this.#identity) return 1;
+    // What is not the volume any more is nobody's place for our record.
+    await expectSame(this.#target.root, this.#identity);
     this.#record = await recordFailure(this.#target.root, this.#record, failure);
     return this.#record.lastFailure?.inARow ?? 1;
   }

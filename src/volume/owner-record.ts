@@ -96,6 +96,12 @@ export async function removeState(root: string): Promise<void> {
   }
 }
 
+/** Throws CopyError `volume` unless the record that the present attempt began with is still there. */
+export async function expectRecord(root: string): Promise<void> {
+  if ((await readOwnerRecord(root)).status === "ours") return;
+  throw new CopyError("volume", `somebody else has removed files from the target ${root} during the run`);
+}
+
 /** Opens the state directory, made first if need be. Throws CopyError `volume`. */
 export async function openState(root: string): Promise<OpenDirectory> {
   await using directory = await openDirectory(root);

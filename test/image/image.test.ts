@@ -14,7 +14,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { compareTree } from "../emulator/compare-tree.ts";
 import { addDemoSet } from "../emulator/demo-set.ts";
 import { DEFAULT_CREDENTIAL, Emulator } from "../emulator/server.ts";
-import { type ContainerOptions, type Ended, type Image, startContainer } from "./container.ts";
+import { type ContainerOptions, type Ended, type Image, startContainer } from "../support/container.ts";
 import { unpackImage } from "./docker-archive.ts";
 
 const project = fileURLToPath(new URL("../../", import.meta.url));

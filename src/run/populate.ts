@@ -9,38 +9,31 @@ import type { Durability } from "../volume/durability.ts";
 import { finishDirectories } from "../volume/finish-directories.ts";
 import { readIdentity } from "../volume/identity.ts";
 import type { OwnerRecord } from "../volume/owner-format.ts";
-import { beginAttempt, readOwnerRecord, recordFailure, removeState } from "../volume/owner-record.ts";
+import { readOwnerRecord, removeState } from "../volume/owner-record.ts";
 import { startOver } from "../volume/start-over.ts";
 import type { PreparedTarget } from "../volume/target.ts";
+import { Attempt, type AttemptNote } from "./attempt.ts";
 import { connect } from "./connect.ts";
 import { type CopySetup, copySelected, durabilityOf, openDataPlane } from "./copy.ts";
-import { describeSource, fingerprint } from "./fingerprint.ts";
+import { fingerprint } from "./fingerprint.ts";
 import { holdTarget } from "./hold-target.ts";
 import type { RunHost } from "./host.ts";
 import { checkpointOf, type EarlierWork, goOn, keepLast, keepProgress } from "./resume.ts";
 import { openSource, pathRules } from "./source.ts";
 import type { RunState } from "./state.ts";
 
-/** A record that notes how this attempt ended; how often in a row it ended so is the answer. */
-export interface AttemptNote {
-  failed(failure: {
-    readonly at: string;
-    readonly exitCode: number;
-    readonly kind: string;
-    readonly reason: string;
-  }): Promise<number>;
-}
-
-/** Fills a volume that nobody reads until it is done. `onAttempt` gets the note as soon as there is one. */
+/** Fills a volume that nobody reads until it is done. `onAttempt` gets the attempt, to be released when all is noted. */
 export async function runPopulate(
   config: Config,
   host: RunHost,
   state: RunState,
   onAttempt: (note: AttemptNote) => void,
 ): Promise<void> {
-  await using held = await holdTarget(config, host);
-  const { target } = held;
+  await using held = new AsyncDisposableStack();
+  const { target } = held.use(await holdTarget(config, host));
   const previous = await previousAttempt(config, host, target);
+  const attempt = new Attempt(config, target, previous, held.move());
+  onAttempt(attempt);
   state.firstStartedAt = previous?.firstStartedAt;
   await using connection = await connect(config, host, state);
   const source = await openSource(config, connection, host, state);
@@ -54,7 +47,6 @@ export async function runPopulate(
     ? undefined
     : await makeReady(config, host, state, { previous, target, source, durability });
   state.phase = "listing";
-  const attempt = new Attempt(config, target, previous);
   const keepsUnfinished = attempt.startedEmpty && source.sorted && !config.dryRun;
   await using plane = openDataPlane(config, connection, target, durability, { keepsUnfinished });
   state.watch(plane);
@@ -62,10 +54,7 @@ export async function runPopulate(
   let checkpointer = keepsUnfinished
     ? keepProgress(config, host, state, { root: target.root, plane, durability, firstStartedAt, from })
     : undefined;
-  const begin = async (): Promise<void> => {
-    await attempt.begin();
-    onAttempt(attempt);
-  };
+  const begin = (): Promise<void> => attempt.begin();
   try {
     await copySelected(config, host, state, {
       connection,
@@ -184,38 +173,4 @@ async function finish(
   const madeSinceMs = wanted.allowNonEmpty ? abilities?.startedCtimeMs : undefined;
   const options = { root, attributes: wanted, chownRoot: wanted.chownRoot, resumed, madeSinceMs, fsync };
   await finishDirectories(options, host.signal);
-}
-
-/** This attempt in the owner record. */
-class Attempt implements AttemptNote {
-  readonly startedEmpty: boolean;
-  readonly firstStartedAt: string;
-  readonly #config: Config;
-  readonly #target: PreparedTarget;
-  readonly #previous: OwnerRecord | undefined;
-  #record: OwnerRecord | undefined;
-
-  constructor(config: Config, target: PreparedTarget, previous: OwnerRecord | undefined) {
-    this.#config = config;
-    this.#target = target;
-    this.#previous = previous;
-    this.startedEmpty = previous?.startedEmpty ?? target.foreignNames.length === 0;
-    this.firstStartedAt = previous?.firstStartedAt ?? new Date().toISOString();
-  }
-
-  async begin(): Promise<void> {
-    const fresh = {
-      fingerprint: fingerprint(this.#config),
-      source: describeSource(this.#config),
-      startedEmpty: this.startedEmpty,
-      firstStartedAt: this.firstStartedAt,
-    };
-    this.#record = await beginAttempt(this.#target.root, fresh, this.#previous);
-  }
-
-  async failed(failure: Parameters<AttemptNote["failed"]>[0]): Promise<number> {
-    if (!this.#record) return 1;
-    this.#record = await recordFailure(this.#target.root, this.#record, failure);
-    return this.#record.lastFailure?.inARow ?? 1;
-  }
 }

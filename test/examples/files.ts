@@ -46,10 +46,11 @@ export function objectsOf(text: string): KubernetesObject[] {
   });
 }
 
-/** The only object of this kind in an example; with several, the first. */
-export function objectOf(file: string, kind: string): KubernetesObject {
-  const object = examples.find((example) => example.file === file)?.objects.find((each) => each.kind === kind);
-  if (object === undefined) throw new Error(`${file} has no ${kind}`);
+/** The first object of this kind in an example, or the one with a name. */
+export function objectOf(file: string, kind: string, name?: string): KubernetesObject {
+  const objects = examples.find((example) => example.file === file)?.objects ?? [];
+  const object = objects.find((each) => each.kind === kind && (name === undefined || each.metadata.name === name));
+  if (object === undefined) throw new Error(`${file} has no ${kind} ${name ?? ""}`);
   return object;
 }
 

@@ -48,5 +48,19 @@ if [ -n "$CONTAINER_VOLUME" ]; then
   mkdir -p "$root$CONTAINER_MOUNT_PATH"
   mount --bind "$CONTAINER_VOLUME" "$root$CONTAINER_MOUNT_PATH"
 fi
+# The last two steps happen inside, where an image need not have the programs for them.
+tools=$root/.tools
+mkdir "$tools"
+for program in setpriv env; do
+  path=$(command -v $program)
+  cp "$path" "$tools/"
+  ldd "$path" | sed -n 's/.* => \(\/[^ ]*\).*/\1/p; s/^[[:space:]]*\(\/[^ ]*\) (.*/\1/p' | while read -r library; do
+    cp -L "$library" "$tools/"
+  done
+done
+loader=$(cd "$root" && echo .tools/ld-*)
+inside="/$loader --library-path /.tools"
+
 [ "$CONTAINER_READ_ONLY" = no ] || mount -o remount,ro "$root"
-exec chroot "$root" setpriv $CONTAINER_PRIVILEGES -- env -i "$@"
+[ -z "$CONTAINER_STARTED" ] || date +%s%N >"$CONTAINER_STARTED"
+exec chroot "$root" $inside /.tools/setpriv $CONTAINER_PRIVILEGES -- $inside /.tools/env -i "$@"

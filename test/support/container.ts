@@ -41,6 +41,8 @@ export interface ContainerOptions {
   /** File of this machine that the container sees as `/dev/termination-log`. */
   readonly terminationLog?: { readonly file: string; readonly writable: boolean };
   readonly group?: ControlGroup;
+  /** File that gets the time at which all is ready for the entrypoint, in nanoseconds since 1970. */
+  readonly startedFile?: string;
 }
 
 export interface Ended {
@@ -124,13 +126,14 @@ export async function startContainer(image: Image, options: ContainerOptions): P
 }
 
 function mountVariables({ binds = {} }: Image, options: ContainerOptions): Readonly<Record<string, string>> {
-  const { volume = "", mountPath = "/mnt", readOnly = true, terminationLog, group } = options;
+  const { volume = "", mountPath = "/mnt", readOnly = true, terminationLog, group, startedFile = "" } = options;
   const pairs = (entries: readonly (readonly [string, string])[]) => entries.map((pair) => pair.join(":")).join(" ");
   return {
     CONTAINER_BINDS: pairs(Object.entries(binds).map(([inside, outside]) => [outside, inside])),
     CONTAINER_GROUPS: pairs(Object.entries(group?.directories ?? {})),
     CONTAINER_VOLUME: volume,
     CONTAINER_MOUNT_PATH: mountPath,
+    CONTAINER_STARTED: startedFile,
     CONTAINER_READ_ONLY: readOnly ? "yes" : "no",
     CONTAINER_TERMINATION_LOG: terminationLog?.file ?? "",
     CONTAINER_TERMINATION_LOG_WRITABLE: terminationLog?.writable ? "yes" : "no",

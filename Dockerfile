@@ -28,7 +28,7 @@ COPY --from=dependencies /app/node_modules /image/app/node_modules
 COPY --from=build /app/dist /image/app/dist
 COPY scripts/sbom.ts /image/scripts/
 RUN cd /image/app && node ../scripts/sbom.ts sbom.cdx.json \
- && rm -r package-lock.json .npmrc node_modules/.package-lock.json ../scripts \
+ && rm -r package-lock.json .npmrc node_modules/.package-lock.json dist/types ../scripts \
  && find node_modules -type f \( -name '*.ts' -o -name '*.[cm]ts' -o -name '*.map' -o -name '*.md' \) -delete \
  && install -D -t /image/usr/local/bin /usr/bin/flock /usr/bin/sync /usr/bin/fallocate \
  && chmod -R u=rwX,go=rX /image \

@@ -1,7 +1,7 @@
 /**
  * `node scripts/sbom.ts [FILE]` writes the software bill of materials of the image, CycloneDX as JSON: the production
- * dependencies of package-lock.json, this Node, and the base image that BASE_IMAGE names. The same lockfile, Node and base
- * give the same bytes; SOURCE_DATE_EPOCH is its time stamp.
+ * dependencies of package-lock.json, this Node, the Debian packages that the file PACKAGES lists as lines of name and
+ * version, and NODE_IMAGE, from which both come. The same input gives the same bytes; SOURCE_DATE_EPOCH is its time.
  */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -34,7 +34,7 @@ interface Lockfile {
 }
 
 const manifest = JSON.parse(readFileSync("package.json", "utf8")) as Manifest;
-const { BASE_IMAGE: base, SOURCE_DATE_EPOCH: epoch = "0" } = process.env;
+const { NODE_IMAGE: base, PACKAGES: packagesFile, SOURCE_DATE_EPOCH: epoch = "0" } = process.env;
 
 /** `npm sbom --omit=dev` leaves out what production and development share, so it gets a project without development. */
 function ofDependencies(): Sbom {
@@ -62,19 +62,27 @@ function node(): Component {
   return { type: "platform", name: "node", version, "bom-ref": purl, purl, licenses: [{ license: { id: "MIT" } }] };
 }
 
-/** `host/name:tag@digest` as a container image. */
+function debianPackages(): Component[] {
+  if (packagesFile === undefined) return [];
+  const lines = readFileSync(packagesFile, "utf8").trimEnd().split("\n");
+  return lines.map((line) => {
+    const [name = "", version = ""] = line.split(" ");
+    const purl = `pkg:deb/debian/${encodeURIComponent(name)}@${encodeURIComponent(version)}`;
+    return { type: "library", name, version, "bom-ref": purl, purl };
+  });
+}
+
+/** `name:tag@digest` as a container image. */
 function image(reference: string): Component {
-  const [, host, name = reference, tag = "latest", digest] =
-    /^(?:([^/]+\.[^/]+)\/)?(.*?)(?::([^:/@]+))?(?:@(.+))?$/.exec(reference) ?? [];
-  const from = host === undefined ? "" : `?repository_url=${host}`;
-  const purl = `pkg:docker/${name}@${encodeURIComponent(digest ?? tag)}${from}`;
+  const [, name = reference, tag = "latest", digest] = /^(.*?)(?::([^:/@]+))?(?:@(.+))?$/.exec(reference) ?? [];
+  const purl = `pkg:docker/${name}@${encodeURIComponent(digest ?? tag)}`;
   return { type: "container", name, version: digest ?? tag, "bom-ref": purl, purl };
 }
 
 /** npm names the application after its folder and numbers each document by chance. */
 function complete(sbom: Sbom): Sbom {
   const { component } = sbom.metadata;
-  const added = [node(), ...(base ? [image(base)] : [])];
+  const added = [node(), ...debianPackages(), ...(base ? [image(base)] : [])];
   const body = {
     ...sbom,
     metadata: {

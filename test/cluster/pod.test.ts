@@ -158,6 +158,14 @@ describe.skipIf(obstacle !== undefined)("a pod that is ended", () => {
     expect(await differencesFrom(node.bucket, node.target, { prefix })).toEqual([]);
   });
 
+  test("by SIGINT exits with 130, and by a second signal at once", async () => {
+    await using node = await openFilled();
+    await using pod = await startedHalfWay(node);
+    await pod.kill("SIGINT");
+    await pod.kill("SIGTERM").catch(() => {});
+    expectEnd(await pod.ended, 130);
+  });
+
   test("while it holds a failure exits with the code of the failure", async () => {
     await using node = await openFilled();
     await using pod = await node.pod({ path: "no-such/" });

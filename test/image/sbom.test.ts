@@ -1,12 +1,15 @@
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
+import { makeScratch } from "../e2e/support/scratch.ts";
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL("../../", import.meta.url));
-const base = "gcr.io/distroless/nodejs24-debian12@sha256:0123";
+const base = "node:24-bookworm-slim@sha256:0123";
 
 interface Component {
   readonly type: string;
@@ -21,8 +24,12 @@ async function sbom(env: Readonly<Record<string, string>>): Promise<string> {
   return (await run(process.execPath, ["scripts/sbom.ts"], options)).stdout;
 }
 
-test("the bill of materials has every production dependency with its digest, Node and the base image", async () => {
-  const { bomFormat, metadata, components, dependencies } = JSON.parse(await sbom({ BASE_IMAGE: base }));
+test("the bill of materials has every production dependency with its digest, Node, Debian's packages and the base", async () => {
+  await using scratch = await makeScratch();
+  const packagesFile = join(scratch.path, "packages");
+  await writeFile(packagesFile, "libc6 2.36-9+deb12u14\nlibstdc++6 12.2.0-14\n");
+  const text = await sbom({ NODE_IMAGE: base, PACKAGES: packagesFile });
+  const { bomFormat, metadata, components, dependencies } = JSON.parse(text);
   expect([bomFormat, metadata.component.name]).toEqual(["CycloneDX", "oss-populator"]);
   const lock = JSON.parse(readFileSync(`${root}package-lock.json`, "utf8")) as {
     readonly packages: Readonly<Record<string, { readonly version: string; readonly dev?: boolean }>>;
@@ -30,20 +37,22 @@ test("the bill of materials has every production dependency with its digest, Nod
   const wanted = Object.entries(lock.packages).flatMap(([path, { version, dev }]) =>
     path === "" || dev === true ? [] : [`${path.split("node_modules/").at(-1)}@${version}`],
   );
-  const libraries = (components as Component[]).filter(({ type }) => type === "library");
+  const libraries = (components as Component[]).filter(({ purl }) => purl.startsWith("pkg:npm/"));
   expect(new Set(libraries.map(({ name, version }) => `${name}@${version}`))).toEqual(new Set(wanted));
   for (const { name, hashes } of libraries) expect(hashes?.length, name).toBeGreaterThan(0);
-  const others = (components as Component[]).filter(({ type }) => type !== "library").map(({ purl }) => purl);
+  const others = (components as Component[]).map(({ purl }) => purl).filter((purl) => !purl.startsWith("pkg:npm/"));
   expect(others).toEqual([
     `pkg:generic/node@${process.versions.node}`,
-    "pkg:docker/distroless/nodejs24-debian12@sha256%3A0123?repository_url=gcr.io",
+    "pkg:deb/debian/libc6@2.36-9%2Bdeb12u14",
+    "pkg:deb/debian/libstdc%2B%2B6@12.2.0-14",
+    "pkg:docker/node@sha256%3A0123",
   ]);
   const own = dependencies.find(({ ref }: { readonly ref: string }) => ref === metadata.component["bom-ref"]);
   expect(own.dependsOn).toEqual(expect.arrayContaining(others));
 });
 
 test("the bill of materials is the same each time, and its time is the one that it is given", async () => {
-  const [one, another] = await Promise.all([sbom({ BASE_IMAGE: base }), sbom({ BASE_IMAGE: base })]);
+  const [one, another] = await Promise.all([sbom({ NODE_IMAGE: base }), sbom({ NODE_IMAGE: base })]);
   expect(another).toBe(one);
   expect(JSON.parse(await sbom({ SOURCE_DATE_EPOCH: "86400" })).metadata.timestamp).toBe("1970-01-02T00:00:00.000Z");
 });

@@ -141,27 +141,32 @@ describe.skipIf(obstacle !== undefined)(`the image${obstacle === undefined ? "" 
   test("sends its first request soon, on one CPU", async (context) => {
     await using group = await makeControlGroup(`oss-populator-image-${process.pid}`, { cpus: 1, memoryBytes: 2 ** 28 });
     if (group === undefined) return context.skip(noControlGroup);
-    const times: number[] = [];
-    for (let rounds = 0; rounds < 5; rounds++) times.push(await millisecondsToFirstRequest(group));
-    console.info(`from the start of process 1 to the first request: ${times.map(Math.round).join(", ")} ms`);
-    expect(Math.min(...times)).toBeLessThan(5000);
+    const rounds: FirstRequest[] = [];
+    while (rounds.length < 5) rounds.push(await firstRequest(group));
+    const [wall, cpu] = [rounds.map(({ wallMs }) => Math.round(wallMs)), rounds.map(({ cpuMs }) => cpuMs)];
+    console.info(
+      `from the start of process 1 to its first request: ${wall.join(", ")} ms, of CPU ${cpu.join(", ")} ms`,
+    );
+    // Generous, for a machine that has other things to do.
+    expect(Math.min(...wall)).toBeLessThan(5000);
   });
 
-  /** From the moment at which the container is ready for its entrypoint until somebody asks for a listing. */
-  async function millisecondsToFirstRequest(group: ControlGroup): Promise<number> {
+  /** What it takes from the moment at which the container is ready for its entrypoint until somebody asks for a listing. */
+  async function firstRequest(group: ControlGroup): Promise<FirstRequest> {
     const asked = Promise.withResolvers<number>();
     const server = createServer((_, response) => {
       asked.resolve(Date.now());
       response.destroy();
     });
     await once(server.listen(0, "127.0.0.1"), "listening");
-    const { port } = server.address() as AddressInfo;
+    const { port } = server.address() as AddressInfo; // it listens on a port
     const startedFile = join(directory, "started");
     const options = { ...populate("--endpoint", `http://127.0.0.1:${port}`), group, startedFile };
     const volume = await mkdtemp(join(directory, "volume-"));
     try {
-      await using _container = await startContainer(image, { ...options, volume });
-      return (await asked.promise) - Number(await readFile(startedFile, "utf8")) / 1e6;
+      await using container = await startContainer(image, { ...options, volume });
+      const wallMs = (await asked.promise) - Number(await readFile(startedFile, "utf8")) / 1e6;
+      return { wallMs, cpuMs: await cpuMsOf(await container.pid()) };
     } finally {
       server.close();
     }
@@ -202,4 +207,16 @@ async function installed(directory: string): Promise<string[]> {
     else names.push(name);
   }
   return names;
+}
+
+interface FirstRequest {
+  readonly wallMs: number;
+  readonly cpuMs: number;
+}
+
+/** CPU time that a process has used; Linux counts it in hundredths of a second. */
+async function cpuMsOf(pid: number): Promise<number> {
+  const afterName = (await readFile(`/proc/${pid}/stat`, "utf8")).split(") ")[1] ?? "";
+  const [user = 0, system = 0] = afterName.split(" ").slice(11, 13).map(Number);
+  return (user + system) * 10;
 }

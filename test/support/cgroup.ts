@@ -12,7 +12,6 @@ export interface Limits {
 
 /** A control group of the test's own, removed on disposal; whoever is in it must have ended by then. */
 export interface ControlGroup extends AsyncDisposable {
-  readonly version: 1 | 2;
   /** Its directory in each hierarchy, by the name of the controller; of version 2 there is one, by the name of "". */
   readonly directories: Readonly<Record<string, string>>;
   /** How often the kernel has killed a process in it for want of memory. */
@@ -26,20 +25,18 @@ export async function makeControlGroup(name: string, { cpus, memoryBytes }: Limi
     () => true,
     () => false,
   );
+  const [cpu, memory, both] = [`${root}/cpu/${name}`, `${root}/memory/${name}`, `${root}/${name}`];
   try {
-    if (!isV2) {
-      const cpu = await group(`${root}/cpu/${name}`, {
-        "cpu.cfs_period_us": periodMicros,
-        "cpu.cfs_quota_us": quotaMicros,
-      });
-      const memory = await group(`${root}/memory/${name}`, { "memory.limit_in_bytes": memoryBytes });
-      return controlGroup(1, { cpu, memory }, `${memory}/memory.oom_control`);
+    if (isV2) {
+      await writeFile(`${root}/cgroup.subtree_control`, "+cpu +memory");
+      await group(both, { "cpu.max": `${quotaMicros} ${periodMicros}`, "memory.max": memoryBytes });
+      return controlGroup({ "": both }, `${both}/memory.events`);
     }
-    await writeFile(`${root}/cgroup.subtree_control`, "+cpu +memory");
-    const both = { "cpu.max": `${quotaMicros} ${periodMicros}`, "memory.max": memoryBytes };
-    const directory = await group(`${root}/${name}`, both);
-    return controlGroup(2, { "": directory }, `${directory}/memory.events`);
+    await group(cpu, { "cpu.cfs_period_us": periodMicros, "cpu.cfs_quota_us": quotaMicros });
+    await group(memory, { "memory.limit_in_bytes": memoryBytes });
+    return controlGroup({ cpu, memory }, `${memory}/memory.oom_control`);
   } catch {
+    for (const directory of [cpu, memory, both]) await rmdir(directory).catch(() => {});
     return undefined;
   }
 }
@@ -47,15 +44,13 @@ export async function makeControlGroup(name: string, { cpus, memoryBytes }: Limi
 /** What a skipped test says. */
 export const noControlGroup = "needs the right to make control groups with limits of CPU and memory";
 
-async function group(directory: string, settings: Readonly<Record<string, string | number>>): Promise<string> {
+async function group(directory: string, settings: Readonly<Record<string, string | number>>): Promise<void> {
   await mkdir(directory);
   for (const [file, value] of Object.entries(settings)) await writeFile(`${directory}/${file}`, String(value));
-  return directory;
 }
 
-function controlGroup(version: 1 | 2, directories: Readonly<Record<string, string>>, oomFile: string): ControlGroup {
+function controlGroup(directories: Readonly<Record<string, string>>, oomFile: string): ControlGroup {
   return {
-    version,
     directories,
     oomKills: async () => Number(/^oom_kill (\d+)$/m.exec(await readFile(oomFile, "utf8"))?.[1] ?? Number.NaN),
     async [Symbol.asyncDispose]() {

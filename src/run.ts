@@ -3,11 +3,13 @@ import { buildReport } from "./engine/report.ts";
 import { judge, type Verdict } from "./engine/verdict.ts";
 import type { AttemptNote } from "./run/attempt.ts";
 import { runCopy } from "./run/copy.ts";
+import { runOnDevice } from "./run/device.ts";
 import type { RunHost } from "./run/host.ts";
 import { runPopulate } from "./run/populate.ts";
 import { RunState } from "./run/state.ts";
 import { runVerify } from "./run/verify.ts";
 import type { CopyReport } from "./types.ts";
+import { findDevice } from "./volume/device.ts";
 
 export interface RunResult {
   readonly report: CopyReport;
@@ -26,21 +28,22 @@ export async function run(config: Config, host: RunHost): Promise<RunResult> {
   try {
     await host.onStart(state);
     host.signal.throwIfAborted();
-    if (config.verb === "copy") await runCopy(config, host, state);
+    const device = await findDevice(config.target.directory);
+    const onAttempt = (begun: AttemptNote): void => {
+      note = begun;
+    };
+    if (device !== undefined) await runOnDevice(device, config, host, state, onAttempt);
+    else if (config.verb === "copy") await runCopy(config, host, state);
     else if (config.verb === "verify") await runVerify(config, host, state);
-    else {
-      await runPopulate(config, host, state, (begun) => {
-        note = begun;
-      });
-    }
+    else await runPopulate(config, host, state, onAttempt);
   } catch (error) {
     thrown = { error };
   }
   state.phase = "done";
   const verdict = judge(state.ledger, thrown, successSentence(config, state));
-  state.succeeded = verdict.exitCode === 0;
+  state.exitCode = verdict.exitCode;
   const failuresInARow = verdict.exitCode === 0 ? 0 : await remember(note, verdict, host);
-  await note?.release();
+  await note?.release?.();
   const stack = verdict.kind === "defect" && thrown?.error instanceof Error ? thrown.error.stack : undefined;
   return { report: reportOf(config, host, state, verdict, startedAtMs), failuresInARow, stack };
 }

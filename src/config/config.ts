@@ -58,6 +58,8 @@ export interface TargetConfig {
   readonly resume: boolean;
   /** Age from which a checkpoint is not trusted any more. */
   readonly resumeWithinMs: number;
+  /** What was given and is of no use where the target is a block device, as it was given. */
+  readonly directoryOnly: readonly string[];
 }
 
 export interface EffortConfig {
@@ -91,7 +93,11 @@ export interface OutputConfig {
   readonly terminationLogGiven: boolean;
   /** An empty host is every address; IPv6 addresses are without brackets; port 0 is any free one. */
   readonly metricsListen: Readonly<{ host: string; port: number }> | undefined;
+  /** Root of a Pushgateway; may hold a user and a password. */
+  readonly metricsPush: string | undefined;
+  readonly metricsLabels: Readonly<Record<string, string>>;
   readonly ownerUid: string | undefined;
+  readonly quitUrl: string | undefined;
 }
 
 export interface Config {

@@ -64,6 +64,7 @@ export const source = {
     group: "Source",
     verbs: every,
     kind: lines("GLOB"),
+    directoryOnly: true,
     help: "Take only what matches, by its path below the directory. Repeatable.",
     defaultNote: "everything",
   },
@@ -71,6 +72,7 @@ export const source = {
     group: "Source",
     verbs: every,
     kind: lines("GLOB"),
+    directoryOnly: true,
     help: "Leave out what matches, by its path below the directory. Repeatable.",
     defaultNote: "nothing",
   },
@@ -78,6 +80,7 @@ export const source = {
     group: "Source",
     verbs: every,
     kind: text("FILE|-"),
+    directoryOnly: true,
     help: "Take the keys listed here, one a line, below the directory, instead of listing the bucket.",
   },
   "ca-file": {
@@ -98,6 +101,7 @@ export const source = {
     verbs: every,
     kind: flag,
     default: "false",
+    directoryOnly: true,
     help: "Nothing under the path is a success.",
   },
 } as const satisfies Record<string, Option>;

@@ -1,6 +1,6 @@
 import type { Clock, Counts } from "../types.ts";
 import type { CheckpointState } from "./checkpoint.ts";
-import { stringifyCheckpoint } from "./checkpoint-format.ts";
+import { fittingCheckpoint } from "./checkpoint-fit.ts";
 import { type CheckpointLimits, CheckpointSchedule } from "./checkpoint-schedule.ts";
 import { mostOpen, OpenList } from "./open-list.ts";
 import { SourceDigest } from "./source-digest.ts";
@@ -11,6 +11,8 @@ const pollMs = 50;
 export interface CheckpointPorts {
   /** Resolves when what was written before the call is on stable storage. */
   readonly sync: () => Promise<void>;
+  /** Whether there is room for the text; undefined where there always is. */
+  readonly fits?: (text: string) => boolean;
   /** Puts the text on stable storage in place of the former one. */
   readonly save: (text: string) => Promise<void>;
   /** Bytes written and objects settled so far in this run. */
@@ -68,7 +70,8 @@ export class Checkpointer {
     const state = this.list.snapshot();
     if (!state) return;
     const digest = this.digest.stateAt(state.frontier);
-    const text = stringifyCheckpoint({ ...state, fingerprint, firstStartedAt, savedAtMs: ports.wallMs(), digest });
+    const whole = { ...state, fingerprint, firstStartedAt, savedAtMs: ports.wallMs(), digest };
+    const text = fittingCheckpoint(whole, ports.fits);
     this.#schedule.started(clock.nowMs(), done());
     try {
       await ports.sync();

@@ -162,13 +162,14 @@ async function receiveRanges(
   const received = new ReceivedRanges(entry.key, extents);
   using attempt = new LinkedAbort(runSignal);
   // Shared by the lanes: whoever is free takes the next range.
-  const ranges = missingRanges(entry.sizeBytes, parts.rangeBytes, extents);
+  const { heldBytes } = parts.plane;
+  const ranges = missingRanges(entry.sizeBytes, parts.rangeBytes, extents, heldBytes);
   const lane = async (): Promise<void> => {
     for (const range of ranges) {
       if (attempt.signal.aborted) return;
       const result = await receiveRange(entry, file, range, parts, attempt.signal);
       received.add(range, result);
-      open?.extent({ ...range, crc64: result.crc64 });
+      if (range.start >= heldBytes) open?.extent({ ...range, crc64: result.crc64 });
     }
   };
   const lanes = Math.min(parts.lanes, Math.ceil(entry.sizeBytes / parts.rangeBytes));

@@ -5,7 +5,7 @@ import { beginAttempt, recordFailure } from "../volume/owner-record.ts";
 import type { PreparedTarget } from "../volume/target.ts";
 import { describeSource, fingerprint } from "./fingerprint.ts";
 
-/** An attempt at a target that stays locked until the attempt is released. */
+/** An attempt at a target. */
 export interface AttemptNote {
   /** Notes on the target how this attempt ended; how often in a row it ended so is the answer. */
   failed(failure: {
@@ -14,8 +14,8 @@ export interface AttemptNote {
     readonly kind: string;
     readonly reason: string;
   }): Promise<number>;
-  /** Lets others at the target. */
-  release(): Promise<void>;
+  /** Lets others at the target, where they are kept off until all is noted. */
+  release?(): Promise<void>;
 }
 
 /** Codes of runs that leave no trace where they have made nothing yet. */

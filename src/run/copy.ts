@@ -8,7 +8,7 @@ import { SpaceBudget } from "../engine/space-budget.ts";
 import type { DataPlane } from "../types.ts";
 import { chooseDurability, type Durability } from "../volume/durability.ts";
 import { finishDirectories } from "../volume/finish-directories.ts";
-import { freeSpace } from "../volume/space.ts";
+import { type FreeSpace, freeSpace } from "../volume/space.ts";
 import type { PreparedTarget } from "../volume/target.ts";
 import { type Connection, connect } from "./connect.ts";
 import { holdTarget } from "./hold-target.ts";
@@ -19,6 +19,7 @@ import type { RunState } from "./state.ts";
 
 /** Copies into a directory that people may be reading: staged, verified, synced, then named. */
 export async function runCopy(config: Config, host: RunHost, state: RunState): Promise<void> {
+  state.shown.begin(0);
   await using held = await holdTarget(config, host);
   const { target } = held;
   await using connection = await connect(config, host, state);
@@ -35,7 +36,7 @@ export async function runCopy(config: Config, host: RunHost, state: RunState): P
   await copySelected(config, host, state, {
     connection,
     source,
-    target,
+    free: target.exists ? await freeSpace(target.root) : undefined,
     plane,
     publisher: plane && new Publisher({ plane, sync, clock: host.clock }),
     begin: async () => {},
@@ -60,7 +61,8 @@ async function finishRoot(
 export interface CopySetup {
   readonly connection: Connection;
   readonly source: SelectedSource;
-  readonly target: PreparedTarget;
+  /** What is free at the target; undefined where nothing will be written. */
+  readonly free: FreeSpace | undefined;
   /** Undefined in a dry run of a copy into a directory that does not exist yet. */
   readonly plane: DataPlane | undefined;
   readonly publisher: Publisher | undefined;
@@ -70,7 +72,7 @@ export interface CopySetup {
 
 /** The part that `copy` and `populate` share: everything between the first page and the last file. */
 export async function copySelected(config: Config, host: RunHost, state: RunState, setup: CopySetup): Promise<void> {
-  const { connection, source, target, plane } = setup;
+  const { connection, source, free, plane } = setup;
   const { effort } = config;
   const parts: CopyParts = {
     ...connection,
@@ -78,7 +80,7 @@ export async function copySelected(config: Config, host: RunHost, state: RunStat
     logger: host.logger,
     ledger: state.ledger,
     rules: config.verb === "copy" ? stagedRules : pathRules,
-    space: new SpaceBudget(target.exists ? await freeSpace(target.root) : undefined),
+    space: new SpaceBudget(free),
     publisher: setup.publisher,
     checkpointer: setup.checkpointer,
     begin: async () => {
@@ -99,7 +101,7 @@ export async function copySelected(config: Config, host: RunHost, state: RunStat
       rangeBytes: rangeBytes(effort.partBytes, effort.limitBytesPerSecond),
       concurrency: effort.concurrency,
       retries: effort.retries,
-      decide: config.verb === "copy" && target.exists ? createDecision(config.target) : undefined,
+      decide: config.verb === "copy" && plane ? createDecision(config.target) : undefined,
     },
     host.signal,
   );

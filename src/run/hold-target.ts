@@ -1,5 +1,7 @@
 import type { Config } from "../config/config.ts";
-import { lockTarget } from "../volume/lock.ts";
+import { claimDevice } from "../volume/claim-device.ts";
+import { Device, refuseClosedDevice } from "../volume/device.ts";
+import { lockTarget, type TargetLock } from "../volume/lock.ts";
 import { type PreparedTarget, prepareTarget } from "../volume/target.ts";
 import type { RunHost } from "./host.ts";
 
@@ -11,6 +13,11 @@ export interface HeldTarget extends AsyncDisposable {
   readonly target: PreparedTarget;
 }
 
+/** The same for a block device. */
+export interface HeldDevice extends AsyncDisposable {
+  readonly device: Device;
+}
+
 export function targetOptions({ verb, dryRun, target }: Config, host: RunHost) {
   return { ...target, verb, dryRun, processOne: host.isProcess1 };
 }
@@ -20,13 +27,7 @@ export async function holdTarget(config: Config, host: RunHost): Promise<HeldTar
   const options = targetOptions(config, host);
   const target = await prepareTarget(options);
   if (config.dryRun) return { target, [Symbol.asyncDispose]: async () => {} };
-  let waited = false;
-  const onWait = (sentence: string): void => {
-    waited = true;
-    host.logger.info("waiting", { reason: sentence });
-  };
-  const lock = await lockTarget(target.root, { waitMs: busyMs, onWait }, host.signal);
-  if (lock.warning !== undefined) host.logger.warn("lock", { problem: lock.warning });
+  const { lock, waited } = await lockFor(target.root, host);
   try {
     // What was seen before the other process ended is out of date, and its files are no older than that look.
     const current = waited ? await prepareTarget(options) : target;
@@ -35,4 +36,42 @@ export async function holdTarget(config: Config, host: RunHost): Promise<HeldTar
     await lock[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+/** A block device that this process alone has open until it is disposed of; in a dry run only to look at. Throws like `holdTarget`. */
+export async function holdDevice(path: string, { dryRun }: Config, host: RunHost): Promise<HeldDevice> {
+  await refuseClosedDevice(path);
+  if (dryRun) {
+    const device = await Device.open(path, "look");
+    return { device, [Symbol.asyncDispose]: () => device[Symbol.asyncDispose]() };
+  }
+  const { lock } = await lockFor(path, host);
+  try {
+    const device = await claimDevice(path, { waitMs: busyMs, onWait: tellingOf(host) }, host.signal);
+    return {
+      device,
+      async [Symbol.asyncDispose]() {
+        await device[Symbol.asyncDispose]();
+        await lock[Symbol.asyncDispose]();
+      },
+    };
+  } catch (error) {
+    await lock[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+async function lockFor(root: string, host: RunHost): Promise<{ readonly lock: TargetLock; readonly waited: boolean }> {
+  let waited = false;
+  const onWait = (sentence: string): void => {
+    waited = true;
+    tellingOf(host)(sentence);
+  };
+  const lock = await lockTarget(root, { waitMs: busyMs, onWait }, host.signal);
+  if (lock.warning !== undefined) host.logger.warn("lock", { problem: lock.warning });
+  return { lock, waited };
+}
+
+function tellingOf({ logger }: RunHost): (sentence: string) => void {
+  return (sentence) => logger.info("waiting", { reason: sentence });
 }

@@ -1,6 +1,8 @@
-import type { Config } from "../config/config.ts";
+import type { Config, EffortConfig } from "../config/config.ts";
+import type { WriterOptions } from "../data/build-plane.ts";
 import { ThreadedPlane } from "../data/threaded-plane.ts";
 import type { DataPlane } from "../types.ts";
+import type { DeviceWriterOptions } from "../volume/device-writer.ts";
 import type { TargetAbilities } from "../volume/probe.ts";
 import type { Connection } from "./connect.ts";
 
@@ -16,28 +18,47 @@ export interface PlaneOptions {
 /** The data plane of a run that writes below `root`. */
 export function openPlane({ verb, target, effort }: Config, connection: Connection, options: PlaneOptions): DataPlane {
   const { root, abilities, fsyncFiles, keepsUnfinished } = options;
+  const writer = {
+    root,
+    placement: verb === "copy" ? "staged" : "direct",
+    fileMode: target.fileMode,
+    dirMode: target.dirMode,
+    uid: target.uid,
+    gid: target.gid,
+    mtime: target.mtime,
+    fsyncFiles,
+    runStartedCtimeMs: abilities?.startedCtimeMs,
+    directIo: abilities?.directIo ?? false,
+    keepsModes: abilities?.keepsModes,
+  } as const;
+  return openPlaneWith(writer, effort, connection, { keepsUnfinished });
+}
+
+/** The data plane of a run that writes one object to a device. */
+export function openDevicePlane(
+  { effort }: Config,
+  connection: Connection,
+  writer: Omit<DeviceWriterOptions, "kind">,
+): DataPlane {
+  return openPlaneWith({ ...writer, kind: "device" }, effort, connection, { keepsUnfinished: true });
+}
+
+function openPlaneWith(
+  writer: WriterOptions,
+  { threads, memoryBytes }: EffortConfig,
+  connection: Connection,
+  { keepsUnfinished }: { readonly keepsUnfinished: boolean },
+): DataPlane {
   return new ThreadedPlane({
-    threads: effort.threads,
+    threads,
     signing: connection.session.signing,
     onSigningChange: (listener) => connection.session.onChange(listener),
     setup: {
       transport: connection.dataTransport,
       requests: connection.requestSetup,
-      memoryBytes: effort.memoryBytes,
+      memoryBytes,
       keepsUnfinished,
-      writer: {
-        root,
-        placement: verb === "copy" ? "staged" : "direct",
-        fileMode: target.fileMode,
-        dirMode: target.dirMode,
-        uid: target.uid,
-        gid: target.gid,
-        mtime: target.mtime,
-        fsyncFiles,
-        runStartedCtimeMs: abilities?.startedCtimeMs,
-        directIo: abilities?.directIo ?? false,
-        keepsModes: abilities?.keepsModes,
-      },
+      writer,
     },
   });
 }

@@ -3,13 +3,15 @@ import type { CheckpointState } from "../engine/checkpoint.ts";
 import { compareAll } from "../engine/compare-run.ts";
 import { CopyError } from "../errors.ts";
 import { keepsUsOut } from "../volume/attributes.ts";
-import { dropCheckpoint } from "../volume/checkpoint-file.ts";
+import { dropCheckpoint, saveCheckpoint } from "../volume/checkpoint-file.ts";
 import { ListingComparison } from "../volume/compare.ts";
 import type { Durability } from "../volume/durability.ts";
 import { finishDirectories } from "../volume/finish-directories.ts";
 import { readIdentity } from "../volume/identity.ts";
 import type { OwnerRecord } from "../volume/owner-format.ts";
 import { readOwnerRecord, removeState } from "../volume/owner-record.ts";
+import { dropShownProgress, loadShownProgress, saveShownProgress } from "../volume/shown-progress.ts";
+import { freeSpace } from "../volume/space.ts";
 import { startOver } from "../volume/start-over.ts";
 import type { PreparedTarget } from "../volume/target.ts";
 import { Attempt, type AttemptNote } from "./attempt.ts";
@@ -35,6 +37,9 @@ export async function runPopulate(
   const attempt = new Attempt(config, target, previous, held.move());
   onAttempt(attempt);
   state.firstStartedAt = previous?.firstStartedAt;
+  // Nothing is written any more once the target is let go of.
+  await using shown = state.shown;
+  if (!previous) shown.begin(0);
   await using connection = await connect(config, host, state);
   const source = await openSource(config, connection, host, state);
   if (!previous && target.foreignNames.length > 0 && !config.target.allowNonEmpty) {
@@ -52,14 +57,23 @@ export async function runPopulate(
   state.watch(plane);
   const { firstStartedAt } = attempt;
   let checkpointer = keepsUnfinished
-    ? keepProgress(config, host, state, { root: target.root, plane, durability, firstStartedAt, from })
+    ? keepProgress(config, host, state, {
+        plane,
+        durability,
+        firstStartedAt,
+        from,
+        save: (text) => saveCheckpoint(target.root, text),
+      })
     : undefined;
-  const begin = (): Promise<void> => attempt.begin();
+  const begin = async (): Promise<void> => {
+    await attempt.begin();
+    if (config.output.ownerUid !== undefined) shown.keepBy((percent) => saveShownProgress(target.root, percent));
+  };
   try {
     await copySelected(config, host, state, {
       connection,
       source,
-      target,
+      free: await freeSpace(target.root),
       plane,
       publisher: undefined,
       checkpointer,
@@ -80,6 +94,7 @@ export async function runPopulate(
     await finish(config, host, target, previous !== undefined, durability.method === "fsync");
     await plane.syncDirectories();
     await durability.sync(host.signal);
+    await shown.forget();
     host.signal.throwIfAborted();
   } catch (error) {
     await keepLast(checkpointer, error, host);
@@ -108,9 +123,12 @@ async function makeReady(
   if (from) {
     await goOn(from, earlier, durability, host);
     state.resumed = { fromMs: from.savedAtMs, copied: from.counts.copied };
+    state.shown.begin(await loadShownProgress(root));
     state.ledger.resume(from.counts);
     return from;
   }
+  state.shown.begin(0);
+  await dropShownProgress(root);
   // Before its files: it must never vouch for what is gone.
   await dropCheckpoint(root);
   if (previous.startedEmpty) await startOver(root, previous, host.signal);
@@ -127,7 +145,12 @@ async function previousAttempt(
   const owner = await readOwnerRecord(target.root);
   if (owner.status === "absent") return undefined;
   if (owner.status !== "ours") throw new CopyError("volume", `${owner.reason}; nothing was changed`);
-  const { record } = owner;
+  tellOfEarlier(owner.record, config, host);
+  return owner.record;
+}
+
+/** Tells the log what an earlier attempt at the same target left. */
+export function tellOfEarlier(record: OwnerRecord, config: Config, host: RunHost): void {
   const last = record.lastFailure;
   host.logger.info("an earlier attempt left this volume unfinished", {
     attempts: record.attempts,
@@ -136,13 +159,12 @@ async function previousAttempt(
     sameWork: record.fingerprint === fingerprint(config),
     ...(last && { lastExitCode: last.exitCode, lastFailure: last.reason, failedInARow: last.inARow }),
   });
-  return record;
 }
 
 /** A volume that is full without our state: a run may have died after its last clean-up. Throws CopyError `volume`. */
 async function expectEqual(
   config: Config,
-  { connection, source, target }: Pick<CopySetup, "connection" | "source" | "target">,
+  { connection, source, target }: Pick<CopySetup, "connection" | "source"> & { readonly target: PreparedTarget },
   host: RunHost,
   state: RunState,
 ): Promise<void> {

@@ -7,7 +7,7 @@ import { Checkpointer } from "../engine/checkpointer.ts";
 import { TooManyFailures } from "../engine/too-many-failures.ts";
 import { CopyError, Interruption } from "../errors.ts";
 import type { DataPlane } from "../types.ts";
-import { loadCheckpoint, saveCheckpoint } from "../volume/checkpoint-file.ts";
+import { loadCheckpoint } from "../volume/checkpoint-file.ts";
 import type { Durability } from "../volume/durability.ts";
 import type { OwnerRecord } from "../volume/owner-format.ts";
 import { stateDirectory } from "../volume/path.ts";
@@ -102,16 +102,18 @@ export async function goOn(
 }
 
 export interface KeeperParts {
-  readonly root: string;
   readonly plane: DataPlane;
-  readonly durability: Durability;
+  readonly durability: Pick<Durability, "sync">;
+  /** See `CheckpointPorts`. */
+  readonly fits?: (text: string) => boolean;
+  readonly save: (text: string) => Promise<void>;
   readonly firstStartedAt: string;
   readonly from: CheckpointState | undefined;
 }
 
-/** Keeps the progress of a populate on the volume itself. */
+/** Keeps the progress of a populate on the target itself. */
 export function keepProgress(config: Config, host: RunHost, state: RunState, parts: KeeperParts): Checkpointer {
-  const { root, plane, durability, firstStartedAt, from } = parts;
+  const { plane, durability, fits, save, firstStartedAt, from } = parts;
   const earlierObjects = from ? from.counts.copied.objects + from.counts.skipped.objects : 0;
   return new Checkpointer({
     ports: {
@@ -119,7 +121,8 @@ export function keepProgress(config: Config, host: RunHost, state: RunState, par
         await plane.syncDirectories();
         await durability.sync();
       },
-      save: (text) => saveCheckpoint(root, text),
+      ...(fits && { fits }),
+      save,
       done: () => {
         const { copied, skipped, failed } = state.ledger.counts;
         const objects = copied.objects + skipped.objects + failed.objects - earlierObjects;

@@ -54,7 +54,8 @@ export async function dropCheckpoint(root: string): Promise<void> {
   }
 }
 
-async function existingState(root: string): Promise<OpenDirectory | undefined> {
+/** The state directory, opened; undefined where there is none. Throws CopyError `volume`. */
+export async function existingState(root: string): Promise<OpenDirectory | undefined> {
   await using directory = await openDirectory(root);
   try {
     await lstat(directory.child(stateDirectory));

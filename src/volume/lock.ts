@@ -57,7 +57,7 @@ async function acquire(
     if (answer.status === "refused") return noLock(root, answer.reason);
     const leftMs = waitMs - (performance.now() - startMs);
     if (leftMs <= 0) throw busy(root, waitMs);
-    if (attempt === 1) onWait(`another process is working on ${root}; waiting up to ${seconds(waitMs)} for its end`);
+    if (attempt === 1) onWait(waitingFor(root, waitMs));
     await sleep(Math.min(pollMs, leftMs), signal);
   }
 }
@@ -106,7 +106,12 @@ function noLock(root: string, reason: string): TargetLock {
   return { held: false, warning, [Symbol.asyncDispose]: async () => {} };
 }
 
-function busy(root: string, waitMs: number): CopyError {
+export function waitingFor(root: string, waitMs: number): string {
+  return `another process is working on ${root}; waiting up to ${seconds(waitMs)} for its end`;
+}
+
+/** The error for a target that another process of ours did not leave in time. */
+export function busy(root: string, waitMs: number): CopyError {
   return new CopyError("busy", `another process is still working on ${root} after ${seconds(waitMs)}`);
 }
 
@@ -114,7 +119,8 @@ function seconds(ms: number): string {
   return `${Math.round(ms / 100) / 10} s`;
 }
 
-async function sleep(ms: number, signal: AbortSignal): Promise<void> {
+/** Rejects with the signal's reason when it aborts. */
+export async function sleep(ms: number, signal: AbortSignal): Promise<void> {
   try {
     await setTimeout(ms, undefined, { signal });
   } catch {

@@ -36,6 +36,24 @@ export type OwnerState =
   | { readonly status: "ours"; readonly record: OwnerRecord }
   | Unusable;
 
+/** The record of another attempt; `previous` is that of the same work which an earlier attempt left. */
+export function nextAttempt(
+  fresh: Pick<OwnerRecord, "fingerprint" | "source" | "startedEmpty" | "firstStartedAt">,
+  previous: OwnerRecord | undefined,
+): OwnerRecord {
+  const { fingerprint, source } = fresh;
+  const { startedEmpty, firstStartedAt } = previous ?? fresh;
+  const attempts = (previous?.attempts ?? 0) + 1;
+  return { fingerprint, source, startedEmpty, firstStartedAt, attempts, lastFailure: previous?.lastFailure };
+}
+
+/** The record after its attempt has failed. */
+export function withFailure(record: OwnerRecord, failure: Omit<RecordedFailure, "inARow">): OwnerRecord {
+  const last = record.lastFailure;
+  const same = last?.exitCode === failure.exitCode && last.kind === failure.kind;
+  return { ...record, lastFailure: { ...failure, inARow: same ? last.inARow + 1 : 1 } };
+}
+
 const formatName = "oss-populator.owner";
 const formatVersion = 1;
 

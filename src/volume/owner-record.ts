@@ -3,11 +3,13 @@ import { lstat, mkdir, open, rmdir, unlink } from "node:fs/promises";
 import { replaceFile, unfinishedSuffix } from "./atomic-file.ts";
 import { describeKind, errnoOf, volumeError } from "./errors.ts";
 import {
+  nextAttempt,
   type OwnerRecord,
   type OwnerState,
   parseOwnerRecord,
   type RecordedFailure,
   stringifyOwnerRecord,
+  withFailure,
 } from "./owner-format.ts";
 import { stateDirectory } from "./path.ts";
 import { removeContents } from "./remove-tree.ts";
@@ -50,11 +52,7 @@ export async function beginAttempt(
   fresh: Pick<OwnerRecord, "fingerprint" | "source" | "startedEmpty" | "firstStartedAt">,
   previous?: OwnerRecord,
 ): Promise<OwnerRecord> {
-  const { fingerprint, source } = fresh;
-  const { startedEmpty, firstStartedAt } = previous ?? fresh;
-  const attempts = (previous?.attempts ?? 0) + 1;
-  const lastFailure = previous?.lastFailure;
-  const record = { fingerprint, source, startedEmpty, firstStartedAt, attempts, lastFailure };
+  const record = nextAttempt(fresh, previous);
   await writeRecord(root, record);
   return record;
 }
@@ -65,9 +63,7 @@ export async function recordFailure(
   record: OwnerRecord,
   failure: Omit<RecordedFailure, "inARow">,
 ): Promise<OwnerRecord> {
-  const last = record.lastFailure;
-  const same = last?.exitCode === failure.exitCode && last.kind === failure.kind;
-  const updated = { ...record, lastFailure: { ...failure, inARow: same ? last.inARow + 1 : 1 } };
+  const updated = withFailure(record, failure);
   await writeRecord(root, updated);
   return updated;
 }

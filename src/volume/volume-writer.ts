@@ -11,9 +11,11 @@ import { Placement } from "./placement.ts";
 import { pooled } from "./pooled.ts";
 import { type PublishOptions, publishFile } from "./publish.ts";
 import { SlowCalls } from "./slow-calls.ts";
+import type { TargetWriter } from "./target-writer.ts";
 import { writeWholeNow, writeWholePooled } from "./whole-file.ts";
 
 export interface VolumeWriterOptions extends Attributes {
+  readonly kind?: "volume";
   /** Real path of the target, as `prepareTarget` found it. */
   readonly root: string;
   /** `direct`: final names at once. `staged`: hidden temporary names until `publish`. */
@@ -32,7 +34,7 @@ export interface VolumeWriterOptions extends Attributes {
 const callsInARow = 64;
 
 /** Everything a data thread does to the target. Small calls are synchronous; large writes and syncs use the thread pool. */
-export class VolumeWriter implements Disposable {
+export class VolumeWriter implements TargetWriter {
   readonly #directories: DirectoryCache;
   readonly #placement: Placement;
   readonly #files: LargeFileOptions;

@@ -22,7 +22,7 @@ test("failures end the run as soon as there are too many", async () => {
   expect(leftovers(world)).toEqual(nothingLeft);
 });
 
-test.each(["auth", "source", "volume", "volume-full", "busy", "credentials"] as const)(
+test.each(["auth", "source", "volume", "volume-full", "busy", "credentials", "identity"] as const)(
   "%s ends the run at once and stops every worker",
   async (kind) => {
     const sizes = Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`k${1000 + i}`, i % 7 === 0 ? 300 : 10]));

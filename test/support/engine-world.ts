@@ -26,6 +26,7 @@ export interface WorldOptions {
   readonly retries?: number;
   readonly retryForMs?: number;
   readonly staged?: boolean;
+  readonly heldBytes?: number;
   readonly volumeFault?: MemoryPlaneOptions["volumeFault"];
   readonly logger?: Logger;
 }
@@ -34,13 +35,20 @@ export const never = new AbortController().signal;
 
 /** The engine between a bucket and a volume in memory, on a clock that tests drive. */
 export function makeWorld(options: WorldOptions = {}) {
-  const { mostRequests = 8, mostBytes = 512, retries = 3, retryForMs = 600_000, staged = false } = options;
+  const {
+    mostRequests = 8,
+    mostBytes = 512,
+    retries = 3,
+    retryForMs = 600_000,
+    staged = false,
+    heldBytes = 0,
+  } = options;
   const { logger = silentLogger } = options;
   const clock = new FakeClock(options.seed);
   const bucket = new MemoryBucket(clock, options.faults);
   const source = new MemorySource(bucket, options.pageKeys);
   const volumeFault = options.volumeFault ?? (() => undefined);
-  const plane = new MemoryPlane({ bucket, clock, staged, volumeFault });
+  const plane = new MemoryPlane({ bucket, clock, staged, heldBytes, volumeFault });
   const metrics = new RecordingMetrics();
   const ledger = new Ledger(metrics, logger);
   const admission = new Admission(mostRequests, mostBytes);

@@ -27,6 +27,7 @@ export interface MemoryPlaneOptions {
   /** Files wait for `publish` under another name. */
   readonly staged?: boolean;
   readonly wholeBytes?: number;
+  readonly heldBytes?: number;
   /** What an action on a path ends with instead of success. */
   readonly volumeFault?: (action: VolumeAction, path: string) => Error | undefined;
 }
@@ -42,6 +43,7 @@ const forever = new AbortController().signal;
 /** A volume in memory that tells when the engine breaks the rules of the port. */
 export class MemoryPlane implements DataPlane {
   readonly wholeBytes: number;
+  readonly heldBytes: number;
   readonly files = new Map<string, { readonly bytes: Uint8Array; readonly modifiedMs: number }>();
   readonly directories = new Set<string>();
   readonly stagedFiles = new Map<string, Uint8Array>();
@@ -57,6 +59,7 @@ export class MemoryPlane implements DataPlane {
   constructor(options: MemoryPlaneOptions) {
     this.#options = options;
     this.wholeBytes = options.wholeBytes ?? 64;
+    this.heldBytes = options.heldBytes ?? 0;
   }
 
   /** Calls that have not settled. */
@@ -117,6 +120,9 @@ export class MemoryPlane implements DataPlane {
   }
 
   copyRange({ key, etag, file, range }: RangeRequest, signal: AbortSignal): Promise<RangeResult> {
+    const { start, length } = range;
+    if (start < this.heldBytes && start + length > this.heldBytes)
+      throw new Error("a range reaches out of what is held");
     return this.#buffered(range.length, async () => {
       const open = this.#file(file);
       open.busy++;
@@ -167,7 +173,8 @@ export class MemoryPlane implements DataPlane {
       this.events.push(`leave ${target.path}`);
       await this.#options.clock.sleep(1, forever);
       this.#idleFile(file);
-      this.files.set(target.path, { bytes, modifiedMs: 0 });
+      // What is held back is nowhere yet.
+      this.files.set(target.path, { bytes: bytes.fill(0, 0, this.heldBytes), modifiedMs: 0 });
       this.#open.delete(file);
     });
   }

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import { link, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { describe, expect, it, vi } from "vitest";
-import { type LargeFile, mostDirtyBytes } from "../../src/volume/large-file.ts";
+import { mostDirtyBytes } from "../../src/volume/direct-file.ts";
+import type { LargeFile } from "../../src/volume/large-file.ts";
 import { pooled } from "../../src/volume/pooled.ts";
 import {
   canMount,

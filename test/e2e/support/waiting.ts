@@ -5,11 +5,15 @@ import type { CliRun } from "./cli.ts";
 
 const patienceMs = 20_000;
 
-/** Looks every few milliseconds until it is so; rejects after 20 s. */
-export async function until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
-  const giveUpAtMs = performance.now() + patienceMs;
+/** Looks every few milliseconds until it is so; rejects after 20 s, or what is given. */
+export async function until(
+  what: string,
+  isSo: () => boolean | Promise<boolean>,
+  withinMs = patienceMs,
+): Promise<void> {
+  const giveUpAtMs = performance.now() + withinMs;
   while (!(await isSo())) {
-    if (performance.now() > giveUpAtMs) throw new Error(`${what}: not in ${patienceMs} ms`);
+    if (performance.now() > giveUpAtMs) throw new Error(`${what}: not in ${withinMs} ms`);
     await setTimeout(10);
   }
 }

@@ -10,42 +10,34 @@ import type { Durability } from "../volume/durability.ts";
 import { finishDirectories } from "../volume/finish-directories.ts";
 import { readIdentity } from "../volume/identity.ts";
 import type { OwnerRecord } from "../volume/owner-format.ts";
-import { beginAttempt, expectRecord, readOwnerRecord, recordFailure, removeState } from "../volume/owner-record.ts";
-import { type DirectoryIdentity, expectSame, identify } from "../volume/same-directory.ts";
+import { expectRecord, readOwnerRecord, removeState } from "../volume/owner-record.ts";
 import { dropShownProgress, loadShownProgress, saveShownProgress } from "../volume/shown-progress.ts";
 import { freeSpace } from "../volume/space.ts";
 import { startOver } from "../volume/start-over.ts";
 import type { PreparedTarget } from "../volume/target.ts";
+import { Attempt, type AttemptNote } from "./attempt.ts";
 import { type Connection, connect } from "./connect.ts";
 import { type CopySetup, copySelected, durabilityOf, openDataPlane, openPublisher } from "./copy.ts";
 import { decideAround, takeUpAround } from "./fill-around.ts";
-import { describeSource, fingerprint } from "./fingerprint.ts";
+import { fingerprint } from "./fingerprint.ts";
 import { holdTarget } from "./hold-target.ts";
 import type { RunHost } from "./host.ts";
 import { checkpointOf, type EarlierWork, goOn, keepLast, keepProgress } from "./resume.ts";
 import { openSource, pathRules, stagedRules } from "./source.ts";
 import type { RunState } from "./state.ts";
 
-/** A record that notes how this attempt ended; how often in a row it ended so is the answer. */
-export interface AttemptNote {
-  failed(failure: {
-    readonly at: string;
-    readonly exitCode: number;
-    readonly kind: string;
-    readonly reason: string;
-  }): Promise<number>;
-}
-
-/** Fills a volume that nobody reads until it is done. `onAttempt` gets the note as soon as there is one. */
+/** Fills a volume that nobody reads until it is done. `onAttempt` gets the attempt, to be released when all is noted. */
 export async function runPopulate(
   config: Config,
   host: RunHost,
   state: RunState,
   onAttempt: (note: AttemptNote) => void,
 ): Promise<void> {
-  await using held = await holdTarget(config, host);
-  const { target } = held;
+  await using held = new AsyncDisposableStack();
+  const { target } = held.use(await holdTarget(config, host));
   const previous = await previousAttempt(config, host, target);
+  const attempt = new Attempt(config, target, previous, held.move());
+  onAttempt(attempt);
   state.firstStartedAt = previous?.firstStartedAt;
   // Nothing is written any more once the target is let go of.
   await using shown = state.shown;
@@ -58,7 +50,6 @@ export async function runPopulate(
   }
   const durability = await durabilityOf(config, target);
   state.durability = durability.method;
-  const attempt = new Attempt(config, target, previous);
   const beginning = { attempt, previous, target, source, connection, durability };
   await using parts = attempt.startedEmpty
     ? await fillEmpty(config, host, state, beginning)
@@ -68,7 +59,6 @@ export async function runPopulate(
   const begin = async (): Promise<void> => {
     await attempt.begin();
     if (config.output.ownerUid !== undefined) shown.keepBy((percent) => saveShownProgress(target.root, percent));
-    onAttempt(attempt);
   };
   try {
     await copySelected(config, host, state, {
@@ -260,47 +250,4 @@ async function finish({ target: wanted }: Config, host: RunHost, finishing: Fini
   const fsync = durability.method === "fsync";
   const options = { root, attributes: wanted, chownRoot: wanted.chownRoot, resumed, madeSinceMs, fsync };
   await finishDirectories(options, host.signal);
-}
-
-/** This attempt in the owner record. */
-class Attempt implements AttemptNote {
-  readonly startedEmpty: boolean;
-  readonly filledSinceMs: number | undefined;
-  readonly firstStartedAt: string;
-  readonly #config: Config;
-  readonly #target: PreparedTarget;
-  readonly #previous: OwnerRecord | undefined;
-  #record: OwnerRecord | undefined;
-  #identity: DirectoryIdentity | undefined;
-
-  constructor(config: Config, target: PreparedTarget, previous: OwnerRecord | undefined) {
-    this.#config = config;
-    this.#target = target;
-    this.#previous = previous;
-    this.startedEmpty = previous?.startedEmpty ?? target.foreignNames.length === 0;
-    const isSameWork = previous?.fingerprint === fingerprint(config);
-    const sinceMs = isSameWork ? previous.filledSinceMs : target.abilities?.startedCtimeMs;
-    this.filledSinceMs = this.startedEmpty ? undefined : sinceMs;
-    this.firstStartedAt = previous?.firstStartedAt ?? new Date().toISOString();
-  }
-
-  async begin(): Promise<void> {
-    const fresh = {
-      fingerprint: fingerprint(this.#config),
-      source: describeSource(this.#config),
-      startedEmpty: this.startedEmpty,
-      filledSinceMs: this.filledSinceMs,
-      firstStartedAt: this.firstStartedAt,
-    };
-    this.#identity = await identify(this.#target.root);
-    this.#record = await beginAttempt(this.#target.root, fresh, this.#previous);
-  }
-
-  async failed(failure: Parameters<AttemptNote["failed"]>[0]): Promise<number> {
-    if (!this.#record || !this.#identity) return 1;
-    // What is not the volume any more is nobody's place for our record.
-    await expectSame(this.#target.root, this.#identity);
-    this.#record = await recordFailure(this.#target.root, this.#record, failure);
-    return this.#record.lastFailure?.inARow ?? 1;
-  }
 }

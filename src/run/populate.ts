@@ -1,7 +1,9 @@
 import type { Config } from "../config/config.ts";
 import type { CheckpointState } from "../engine/checkpoint.ts";
 import { compareAll } from "../engine/compare-run.ts";
+import { Ledger } from "../engine/ledger.ts";
 import { CopyError } from "../errors.ts";
+import { Tally } from "../observe/tally.ts";
 import { keepsUsOut } from "../volume/attributes.ts";
 import { dropCheckpoint } from "../volume/checkpoint-file.ts";
 import { ListingComparison } from "../volume/compare.ts";
@@ -11,7 +13,7 @@ import { readIdentity } from "../volume/identity.ts";
 import type { OwnerRecord } from "../volume/owner-format.ts";
 import { beginAttempt, readOwnerRecord, recordFailure, removeState } from "../volume/owner-record.ts";
 import { startOver } from "../volume/start-over.ts";
-import type { PreparedTarget } from "../volume/target.ts";
+import { type PreparedTarget, removeEarlierProbes } from "../volume/target.ts";
 import { connect } from "./connect.ts";
 import { type CopySetup, copySelected, durabilityOf, openDataPlane } from "./copy.ts";
 import { describeSource, fingerprint } from "./fingerprint.ts";
@@ -40,13 +42,20 @@ export async function runPopulate(
 ): Promise<void> {
   await using held = await holdTarget(config, host);
   const { target } = held;
-  const previous = await previousAttempt(config, host, target);
+  const earlier = await previousAttempt(config, host, target);
+  const previous = earlier?.record;
   state.firstStartedAt = previous?.firstStartedAt;
   await using connection = await connect(config, host, state);
   const source = await openSource(config, connection, host, state);
-  if (!previous && target.foreignNames.length > 0 && !config.target.allowNonEmpty) {
-    await expectEqual(config, { connection, source, target }, host, state);
-    return;
+  const isUnowned = !previous && target.foreignNames.length > 0 && !config.target.allowNonEmpty;
+  if (isUnowned || (earlier?.complete && canBeCompared(config, earlier.record, source))) {
+    const difference = await differenceFromListing(config, { connection, source, target }, host, state);
+    if (difference === undefined) {
+      if (!config.dryRun && state.ledger.failureKinds.size === 0) await leaveNothing(target);
+      return;
+    }
+    if (isUnowned) throw notEmpty(target, difference);
+    host.logger.info("the earlier attempt had completed another state of the source", { difference });
   }
   const durability = await durabilityOf(config, target);
   state.durability = durability.method;
@@ -97,7 +106,13 @@ export async function runPopulate(
     throw error;
   }
   // From here on a signal no longer changes the verdict: everything is in place and on stable storage.
-  await removeState(target.root);
+  await leaveNothing(target);
+}
+
+/** Removes what is ours and no data. */
+async function leaveNothing({ root, abilities }: PreparedTarget): Promise<void> {
+  if (abilities) await removeEarlierProbes(root, abilities.startedCtimeMs);
+  await removeState(root);
 }
 
 interface Beginning extends Omit<EarlierWork, "previous"> {
@@ -133,12 +148,12 @@ async function previousAttempt(
   config: Config,
   host: RunHost,
   target: PreparedTarget,
-): Promise<OwnerRecord | undefined> {
+): Promise<{ readonly record: OwnerRecord; readonly complete: boolean } | undefined> {
   if (!target.hasStateDirectory) return undefined;
   const owner = await readOwnerRecord(target.root);
   if (owner.status === "absent") return undefined;
   if (owner.status !== "ours") throw new CopyError("volume", `${owner.reason}; nothing was changed`);
-  const { record } = owner;
+  const { record, complete } = owner;
   const last = record.lastFailure;
   host.logger.info("an earlier attempt left this volume unfinished", {
     attempts: record.attempts,
@@ -147,31 +162,46 @@ async function previousAttempt(
     sameWork: record.fingerprint === fingerprint(config),
     ...(last && { lastExitCode: last.exitCode, lastFailure: last.reason, failedInARow: last.inARow }),
   });
-  return record;
+  return { record, complete };
 }
 
-/** A volume that is full without our state: a run may have died after its last clean-up. Throws CopyError `volume`. */
-async function expectEqual(
+/** Whether a volume that an earlier attempt completed may already be what this one is to make. */
+function canBeCompared(config: Config, record: OwnerRecord, source: CopySetup["source"]): boolean {
+  // A list of keys may come from a pipe, which cannot be read a second time.
+  return config.target.resume && source.sorted && record.fingerprint === fingerprint(config);
+}
+
+/**
+ * How the volume differs from what the source lists; undefined if it does not, and then the run is over: an earlier one
+ * died in or after its last clean-up.
+ */
+async function differenceFromListing(
   config: Config,
   { connection, source, target }: Pick<CopySetup, "connection" | "source" | "target">,
   host: RunHost,
   state: RunState,
-): Promise<void> {
+): Promise<string | undefined> {
   state.phase = "listing";
   const comparison = new ListingComparison(target.root);
   const { unsupported } = config.target;
-  const parts = { ...connection, rules: pathRules, ledger: state.ledger, comparison, unsupported };
+  // What is compared in vain is not to count beside what a run does after it.
+  const ledger = new Ledger(new Tally(), host.logger);
+  const parts = { ...connection, rules: pathRules, ledger, comparison, unsupported };
   const { sourceDigest } = await compareAll(source, parts, host.signal);
   const { equal, differences } = await comparison.finish(host.signal);
-  if (!equal) {
-    const names = target.foreignNames.slice(0, 5).map((name) => JSON.stringify(name));
-    throw new CopyError(
-      "volume",
-      `the target ${target.root} is not empty (it has ${names.join(", ")}) and is not what the source lists: ` +
-        `${differences[0] ?? "it has other files"} (--allow-non-empty)`,
-    );
-  }
+  if (!equal) return differences[0] ?? "it has other files";
+  state.ledger.adopt(ledger);
   state.sourceDigest = sourceDigest;
+  return undefined;
+}
+
+function notEmpty({ root, foreignNames }: PreparedTarget, difference: string): CopyError {
+  const names = foreignNames.slice(0, 5).map((name) => JSON.stringify(name));
+  return new CopyError(
+    "volume",
+    `the target ${root} is not empty (it has ${names.join(", ")}) and is not what the source lists: ` +
+      `${difference} (--allow-non-empty)`,
+  );
 }
 
 async function finish(

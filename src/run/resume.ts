@@ -13,7 +13,7 @@ import type { OwnerRecord } from "../volume/owner-format.ts";
 import { stateDirectory } from "../volume/path.ts";
 import { pruneBeyond } from "../volume/prune.ts";
 import { syncTree } from "../volume/sync-tree.ts";
-import { type PreparedTarget, removeEarlierProbes } from "../volume/target.ts";
+import type { PreparedTarget } from "../volume/target.ts";
 import { fingerprint } from "./fingerprint.ts";
 import type { RunHost } from "./host.ts";
 import type { SelectedSource } from "./source.ts";
@@ -87,7 +87,7 @@ export async function goOn(
   { method }: Durability,
   host: RunHost,
 ): Promise<void> {
-  const { root, abilities } = target;
+  const { root } = target;
   const relative = (position: string | number): string => position.toString().slice(source.prefix.length);
   const open = new Set(from.open.map(({ position }) => relative(position)));
   const options = {
@@ -97,7 +97,6 @@ export async function goOn(
   };
   const { files, directories } = await pruneBeyond(root, options, host.signal);
   host.logger.debug("removed what the checkpoint does not vouch for", { files, directories });
-  if (abilities) await removeEarlierProbes(root, abilities.startedCtimeMs);
   if (method === "fsync") await syncTree(root, host.signal);
 }
 

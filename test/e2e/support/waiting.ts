@@ -3,10 +3,14 @@ import { createServer } from "node:net";
 import { setTimeout } from "node:timers/promises";
 import type { CliRun } from "./cli.ts";
 
-const patienceMs = 20_000;
+const usualPatienceMs = 20_000;
 
-/** Looks every few milliseconds until it is so; rejects after 20 s. */
-export async function until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
+/** Looks every few milliseconds until it is so; rejects when that takes too long. */
+export async function until(
+  what: string,
+  isSo: () => boolean | Promise<boolean>,
+  patienceMs = usualPatienceMs,
+): Promise<void> {
   const giveUpAtMs = performance.now() + patienceMs;
   while (!(await isSo())) {
     if (performance.now() > giveUpAtMs) throw new Error(`${what}: not in ${patienceMs} ms`);

@@ -1,5 +1,6 @@
+import { readdir } from "node:fs/promises";
 import type { Emulator } from "../../emulator/server.ts";
-import { checkpointIn, keptBytes, settledOf } from "./checkpoint.ts";
+import { checkpointIn, keptBytes, settledOf, stateName } from "./checkpoint.ts";
 import { until } from "./waiting.ts";
 
 /** What a killed run received in vain, and the most that it may have. */
@@ -43,19 +44,16 @@ export class RefetchBook {
   /** To be called after a kill. Throws Error when progress that was kept is gone. */
   async killed(): Promise<Loss> {
     await this.silence();
+    if (await isOver(this.#target)) return this.#accounted(0, 0);
     const checkpoint = await checkpointIn(this.#target);
     const [kept, settled] = [keptBytes(checkpoint), settledOf(checkpoint)];
     if (settled < this.#settled || kept < this.#keptBytes) {
       throw new Error(`the checkpoint went back from ${this.#keptBytes} to ${kept} bytes`);
     }
-    const sent = this.#emulator.counters.objectBytesSent;
-    const lostBytes = sent - this.#sentBytes - (kept - this.#keptBytes);
-    const allowedBytes = this.#allowedBytes(checkpoint?.savedAtMs ?? 0);
-    this.#sentBytes = sent;
+    const lostBytes = this.sentBytes - (kept - this.#keptBytes);
     this.#keptBytes = kept;
     this.#settled = settled;
-    this.#seen = this.#emulator.requests.length;
-    return { lostBytes, allowedBytes };
+    return this.#accounted(lostBytes, this.#allowedBytes(checkpoint?.savedAtMs ?? 0));
   }
 
   /** Bytes that were sent since the last kill. */
@@ -68,6 +66,12 @@ export class RefetchBook {
     await until("silence", () => this.#emulator.counters.openConnections === 0);
   }
 
+  #accounted(lostBytes: number, allowedBytes: number): Loss {
+    this.#sentBytes = this.#emulator.counters.objectBytesSent;
+    this.#seen = this.#emulator.requests.length;
+    return { lostBytes, allowedBytes };
+  }
+
   #allowedBytes(savedAtMs: number): number {
     const gets = this.#emulator.requests.slice(this.#seen).filter(({ operation }) => operation === "get");
     const endOf = ({ finishedAtMs = Number.POSITIVE_INFINITY }: { finishedAtMs: number | undefined }) => finishedAtMs;
@@ -77,4 +81,10 @@ export class RefetchBook {
     const unknown = before.slice(0, Math.max(0, this.#concurrency - underWay));
     return [...after, ...unknown].reduce((sum, { bytesSent }) => sum + bytesSent, 0);
   }
+}
+
+/** Whether a run was killed that had all in place and only its state to remove. */
+async function isOver(target: string): Promise<boolean> {
+  const names = await readdir(`${target}/${stateName}`).catch((): string[] => []);
+  return !names.includes("owner.json") && (await readdir(target)).some((name) => !name.startsWith(stateName));
 }

@@ -12,6 +12,7 @@ import { Requests } from "../../src/engine/requests.ts";
 import { SpaceBudget } from "../../src/engine/space-budget.ts";
 import { TooManyFailures } from "../../src/engine/too-many-failures.ts";
 import { CopyError } from "../../src/errors.ts";
+import type { ObjectEntry } from "../../src/types.ts";
 import { FakeClock, turn } from "../support/fake-clock.ts";
 import { type FaultSchedule, MemoryBucket, type Store } from "../support/memory-bucket.ts";
 import { MemorySource } from "../support/memory-source.ts";
@@ -28,8 +29,8 @@ export class Survivors {
   readonly store: Store = { objects: new Map(), versions: 0 };
   readonly disk = new CrashingDisk();
   checkpoint: string | undefined;
-  /** Whether listings come in key order. */
-  sorted = true;
+  /** How listings come; `late`: the first key comes last. */
+  order: "ascending" | "reversed" | "late" = "ascending";
   readonly #versions = new Map<string, Set<string>>();
   #remembered = 0;
 
@@ -225,15 +226,13 @@ export class EngineRun {
 
   #pages(): Pages {
     const bucket = this.#bucket;
-    const { sorted } = this.#survivors;
+    const { order } = this.#survivors;
     return async function* (_signal, startAfter) {
-      const entries = bucket
-        .entries("")
-        .filter(({ key }) => startAfter === undefined || compareKeys(key, startAfter) > 0);
-      for (let at = 0; at < entries.length; at += 7) {
-        const page = entries.slice(at, at + 7);
-        yield { entries: sorted ? page : page.toReversed(), receivedBytes: 0 };
-      }
+      const isAfter = ({ key }: ObjectEntry) => startAfter === undefined || compareKeys(key, startAfter) > 0;
+      const entries = bucket.entries("").filter(isAfter);
+      if (order === "reversed") entries.reverse();
+      if (order === "late") entries.push(...entries.splice(0, 1));
+      for (let at = 0; at < entries.length; at += 7) yield { entries: entries.slice(at, at + 7), receivedBytes: 0 };
     };
   }
 }

@@ -127,7 +127,7 @@ export interface FileTarget {
   readonly path: SafePath;
   readonly sizeBytes: number;
   readonly modifiedMs: number;
-  /** Distinguishes versions in temporary names: a digest of key and ETag. */
+  /** Distinguishes versions in temporary names: a digest of key and ETag; empty where there are none. */
   readonly version: string;
 }
 
@@ -150,8 +150,11 @@ export type FileId = number;
 
 export type Verification = "crc64" | "md5" | "lengthOnly";
 
-export interface WholeResult {
-  readonly verification: Verification;
+/** Told of each whole object as it ends, by its place in the batch; each place is told of once. */
+export interface WholeWatcher {
+  copied(index: number, verification: Verification): void;
+  /** `error` is what a rejection of the port would be. */
+  failed(index: number, error: unknown): void;
 }
 
 export interface RangeResult {
@@ -179,16 +182,16 @@ export interface ExistingFile {
 }
 
 /**
- * Everything between a request and the disk. Each call is one attempt: it retries nothing, and when its promise settles
- * no request and no write of it is left. Rejections are CopyErrors, the signal's reason, or bugs.
+ * Everything between a request and the disk. Each call is one attempt: it retries nothing, and when its promise settles,
+ * or its watcher is told, no request and no write of it is left. Rejections are CopyErrors, the signal's reason, or bugs.
  */
 export interface DataPlane extends AsyncDisposable {
-  /** Largest object that `copyWhole` takes; it is verified before its first byte is written. */
+  /** Largest object that `copyWholes` takes; it is verified before its first byte is written. */
   readonly wholeBytes: number;
   /** Buffer bytes that a request for `bodyBytes` holds while it is open. */
   bufferCost(bodyBytes: number): number;
-  /** Request, verify, write and settle (or stage, see `publish`) one object of at most `wholeBytes`. */
-  copyWhole(request: WholeRequest, signal: AbortSignal): Promise<WholeResult>;
+  /** Request, verify, write and settle (or stage, see `publish`) objects of at most `wholeBytes`, each on its own. */
+  copyWholes(requests: readonly WholeRequest[], signal: AbortSignal, watcher: WholeWatcher): void;
   /** Creates an empty file for a large object. */
   openFile(target: FileTarget): Promise<FileId>;
   /** Receives one range and writes it to its place. The range starts at a multiple of 4 KiB. */

@@ -1,10 +1,8 @@
 import type { BucketAddress } from "../oss/endpoint.ts";
-import { SocketTransport } from "../oss/http/socket-transport.ts";
-import { UndiciTransport, type UndiciTransportOptions } from "../oss/http/undici-transport.ts";
+import { openTransport, type TransportSetup } from "../oss/http/open-transport.ts";
 import { ObjectReader } from "../oss/object-reader.ts";
 import { RequestBuilder, type RequestBuilderOptions } from "../oss/request.ts";
 import type { SigningState } from "../oss/signing.ts";
-import type { Transport } from "../types.ts";
 import { VolumeWriter, type VolumeWriterOptions } from "../volume/volume-writer.ts";
 import { LocalPlane } from "./local-plane.ts";
 import { Slabs } from "./slabs.ts";
@@ -19,17 +17,12 @@ export interface PlaneSetup {
   readonly keepsUnfinished?: boolean;
 }
 
-export interface TransportSetup {
-  readonly kind: "socket" | "undici";
-  readonly options: UndiciTransportOptions;
-}
-
 /** A data plane on this thread; `state` stays the caller's, who keeps it current. Throws CopyError `volume`. */
-export function buildPlane(
+export async function buildPlane(
   { transport: how, requests, memoryBytes, writer, keepsUnfinished = false }: PlaneSetup,
   state: SigningState,
-): LocalPlane {
-  const transport = buildTransport(how);
+): Promise<LocalPlane> {
+  const transport = await openTransport(how);
   const builder = new RequestBuilder({ ...requests, state, nowMs: () => Date.now() });
   return new LocalPlane({
     transport,
@@ -38,8 +31,4 @@ export function buildPlane(
     writer: new VolumeWriter(writer),
     keepsUnfinished,
   });
-}
-
-function buildTransport({ kind, options }: TransportSetup): Transport {
-  return kind === "socket" ? new SocketTransport(options) : new UndiciTransport(options);
 }

@@ -1,22 +1,32 @@
 import { Worker } from "node:worker_threads";
 import type { SigningState } from "../oss/signing.ts";
-import type { PlaneStats } from "../types.ts";
+import type { PlaneStats, WholeRequest, WholeWatcher } from "../types.ts";
 import type { PlaneSetup } from "./build-plane.ts";
 import {
   type Call,
   type FromThread,
+  type PlainError,
+  packWholes,
   type RemoteArguments,
   type RemoteMethod,
   type RemoteResult,
   restoreError,
   type ThreadData,
   type ToThread,
+  verifications,
 } from "./thread-protocol.ts";
 
 interface Pending {
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
   readonly watched: WatchedSignal | undefined;
+}
+
+/** Whole objects that were sent together; the id of the first tells the place of each. */
+interface Batch {
+  readonly firstId: number;
+  readonly watcher: WholeWatcher;
+  readonly watched: WatchedSignal;
 }
 
 /** A signal with one listener, however many calls depend on it. */
@@ -35,6 +45,7 @@ const nurseryMiB = 8;
 export class DataThread implements AsyncDisposable {
   readonly #worker: Worker;
   readonly #pending = new Map<number, Pending>();
+  readonly #wholes = new Map<number, Batch>();
   readonly #ended: Promise<void>;
   readonly #watched = new Map<AbortSignal, WatchedSignal>();
   #calls: Call[] = [];
@@ -47,8 +58,8 @@ export class DataThread implements AsyncDisposable {
 
   constructor(setup: PlaneSetup, signing: SigningState) {
     const workerData: ThreadData = { setup, signing };
-    // Sources run as .ts, the build as .js.
-    const entry = new URL(import.meta.url.replace(/data-thread(\.[jt]s)$/, "thread$1"));
+    // Beside this module, as source (.ts) and in the bundle (.js).
+    const entry = new URL(`./thread${import.meta.url.slice(-3)}`, import.meta.url);
     this.#worker = new Worker(entry, { workerData, resourceLimits: { maxYoungGenerationSizeMb: nurseryMiB } });
     this.#worker.on("message", (message: FromThread) => this.#received(message));
     this.#worker.on("error", (error) => this.#died(error instanceof Error ? error : new Error(String(error))));
@@ -62,7 +73,22 @@ export class DataThread implements AsyncDisposable {
 
   /** Calls that have not been answered. */
   get load(): number {
-    return this.#pending.size;
+    return this.#pending.size + this.#wholes.size;
+  }
+
+  /** As the port's method. */
+  copyWholes(requests: readonly WholeRequest[], signal: AbortSignal, watcher: WholeWatcher): void {
+    const refusal = this.#death ?? (signal.aborted ? { reason: signal.reason } : undefined);
+    if (refusal) {
+      const error = refusal instanceof Error ? refusal : refusal.reason;
+      for (const index of requests.keys()) queueMicrotask(() => watcher.failed(index, error));
+      return;
+    }
+    const watched = this.#watch(signal, requests.length);
+    const batch: Batch = { firstId: this.#nextId, watcher, watched };
+    this.#nextId += requests.length;
+    for (const index of requests.keys()) this.#wholes.set(batch.firstId + index, batch);
+    this.#post(packWholes(requests, batch.firstId, watched.number));
   }
 
   /** Calls a method of the thread's plane; rejects with its error, or with the signal's reason once the thread has stopped. */
@@ -89,10 +115,10 @@ export class DataThread implements AsyncDisposable {
     await this.#ended;
   }
 
-  #watch(signal: AbortSignal): WatchedSignal {
+  #watch(signal: AbortSignal, calls = 1): WatchedSignal {
     const known = this.#watched.get(signal);
     if (known) {
-      known.calls++;
+      known.calls += calls;
       return known;
     }
     const number = this.#nextSignal++;
@@ -101,7 +127,7 @@ export class DataThread implements AsyncDisposable {
       this.#post({ kind: "abort", signal: number });
     };
     signal.addEventListener("abort", listener, { once: true });
-    const watched = { number, signal, listener, calls: 1 };
+    const watched = { number, signal, listener, calls };
     this.#watched.set(signal, watched);
     return watched;
   }
@@ -132,17 +158,34 @@ export class DataThread implements AsyncDisposable {
     this.#worker.postMessage(message);
   }
 
-  #received({ replies, stats }: FromThread): void {
+  #received({ replies, copied, stats }: FromThread): void {
     if (stats) this.stats = stats;
+    for (let i = 0; i < copied.length; i += 2) {
+      const id = copied[i] ?? 0;
+      const batch = this.#endWhole(id);
+      batch?.watcher.copied(id - batch.firstId, verifications[copied[i + 1] ?? 0] ?? "lengthOnly");
+    }
     for (const reply of replies) {
+      if ("error" in reply) {
+        const batch = this.#endWhole(reply.id);
+        batch?.watcher.failed(reply.id - batch.firstId, errorOf(reply.error, batch.watched));
+      }
       const pending = this.#pending.get(reply.id);
       if (!pending) continue;
       this.#pending.delete(reply.id);
       const { watched } = pending;
       if (watched) this.#unwatch(watched);
       if ("value" in reply) pending.resolve(reply.value);
-      else pending.reject(watched?.signal.aborted ? watched.signal.reason : restoreError(reply.error));
+      else pending.reject(errorOf(reply.error, watched));
     }
+  }
+
+  #endWhole(id: number): Batch | undefined {
+    const batch = this.#wholes.get(id);
+    if (!batch) return undefined;
+    this.#wholes.delete(id);
+    this.#unwatch(batch.watched);
+    return batch;
   }
 
   #died(error: Error): void {
@@ -152,5 +195,14 @@ export class DataThread implements AsyncDisposable {
       reject(this.#death);
     }
     this.#pending.clear();
+    for (const id of [...this.#wholes.keys()]) {
+      const batch = this.#endWhole(id);
+      batch?.watcher.failed(id - batch.firstId, this.#death);
+    }
   }
+}
+
+/** What a call ended with: after an abort its signal's own reason. */
+function errorOf(error: PlainError, watched: WatchedSignal | undefined): unknown {
+  return watched?.signal.aborted ? watched.signal.reason : restoreError(error);
 }

@@ -15,7 +15,7 @@ import type {
   Transport,
   Verification,
   WholeRequest,
-  WholeResult,
+  WholeWatcher,
 } from "../types.ts";
 import type { LargeFile } from "../volume/large-file.ts";
 import type { VolumeWriter } from "../volume/volume-writer.ts";
@@ -48,7 +48,16 @@ export class LocalPlane implements DataPlane {
     return leaseBytes(bodyBytes);
   }
 
-  async copyWhole({ key, etag, target }: WholeRequest, signal: AbortSignal): Promise<WholeResult> {
+  copyWholes(requests: readonly WholeRequest[], signal: AbortSignal, watcher: WholeWatcher): void {
+    for (const [index, request] of requests.entries()) {
+      this.#copyWhole(request, signal).then(
+        (verification) => watcher.copied(index, verification),
+        (error: unknown) => watcher.failed(index, error),
+      );
+    }
+  }
+
+  async #copyWhole({ key, etag, target }: WholeRequest, signal: AbortSignal): Promise<Verification> {
     const { reader, slabs, writer } = this.#parts;
     using lease = await slabs.lease(target.sizeBytes);
     const [slab] = lease.slabs;
@@ -65,7 +74,7 @@ export class LocalPlane implements DataPlane {
     else writer.writeWhole(target, sink.bytes);
     this.#totals.writtenBytes += target.sizeBytes;
     this.#totals.diskSeconds += (performance.now() - receivedMs) / 1000;
-    return { verification };
+    return verification;
   }
 
   async openFile(target: FileTarget): Promise<FileId> {

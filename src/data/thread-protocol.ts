@@ -1,13 +1,12 @@
 /** What the main thread and a data thread say to each other: batches of calls one way, batches of replies the other. */
 import { CopyError, type ErrorKind } from "../errors.ts";
 import type { SigningState } from "../oss/signing.ts";
-import type { PlaneStats } from "../types.ts";
+import type { PlaneStats, SafePath, Verification, WholeRequest } from "../types.ts";
 import type { PlaneSetup } from "./build-plane.ts";
 import type { LocalPlane } from "./local-plane.ts";
 
 /** The methods of a local plane that can be called from another thread: their arguments and results are plain data. */
 export const remoteMethods = [
-  "copyWhole",
   "openFile",
   "reopenFile",
   "clearPlace",
@@ -25,7 +24,7 @@ export const remoteMethods = [
 ] as const;
 
 export type RemoteMethod = (typeof remoteMethods)[number];
-type Signalled = "copyWhole" | "copyRange" | "fileMd5";
+type Signalled = "copyRange" | "fileMd5";
 /** Arguments without the signal, which crosses as an abort message. */
 export type RemoteArguments<M extends RemoteMethod> = M extends Signalled
   ? Parameters<LocalPlane[M]> extends [...infer Rest, AbortSignal]
@@ -44,7 +43,24 @@ export interface Call {
   readonly signal: number | undefined;
 }
 
+/** Whole objects in columns, which cross faster than an object for each; ids are consecutive. */
+export interface WholesMessage {
+  readonly kind: "wholes";
+  readonly firstId: number;
+  readonly signal: number;
+  readonly keys: readonly string[];
+  readonly etags: readonly string[];
+  readonly paths: readonly SafePath[];
+  readonly versions: readonly string[];
+  /** Size in bytes and modification time in milliseconds of each. */
+  readonly numbers: readonly number[];
+}
+
+/** Crosses as a number: the place in this list. */
+export const verifications = ["crc64", "md5", "lengthOnly"] as const satisfies readonly Verification[];
+
 export type ToThread =
+  | WholesMessage
   | { readonly kind: "calls"; readonly calls: readonly Call[] }
   | { readonly kind: "abort"; readonly signal: number }
   | { readonly kind: "signing"; readonly state: SigningState }
@@ -54,8 +70,34 @@ export type Reply = { readonly id: number } & ({ readonly value: unknown } | { r
 
 export interface FromThread {
   readonly replies: readonly Reply[];
+  /** Whole objects that were copied: id and verification of each, in turn. Those that failed are among the replies. */
+  readonly copied: readonly number[];
   /** Not with every message. */
   readonly stats: PlaneStats | undefined;
+}
+
+export function packWholes(requests: readonly WholeRequest[], firstId: number, signal: number): WholesMessage {
+  const keys: string[] = [];
+  const etags: string[] = [];
+  const paths: SafePath[] = [];
+  const versions: string[] = [];
+  const numbers: number[] = [];
+  for (const { key, etag, target } of requests) {
+    keys.push(key);
+    etags.push(etag);
+    paths.push(target.path);
+    versions.push(target.version);
+    numbers.push(target.sizeBytes, target.modifiedMs);
+  }
+  return { kind: "wholes", firstId, signal, keys, etags, paths, versions, numbers };
+}
+
+export function unpackWholes({ keys, etags, paths, versions, numbers }: WholesMessage): WholeRequest[] {
+  return paths.map((path, i) => ({
+    key: keys[i] ?? "",
+    etag: etags[i] ?? "",
+    target: { path, version: versions[i] ?? "", sizeBytes: numbers[2 * i] ?? 0, modifiedMs: numbers[2 * i + 1] ?? 0 },
+  }));
 }
 
 export interface ThreadData {

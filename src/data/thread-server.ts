@@ -1,12 +1,22 @@
 import type { MessagePort } from "node:worker_threads";
 import type { SigningState } from "../oss/signing.ts";
 import type { LocalPlane } from "./local-plane.ts";
-import { type Call, type FromThread, flattenError, type Reply, type ToThread } from "./thread-protocol.ts";
+import {
+  type Call,
+  type FromThread,
+  flattenError,
+  type Reply,
+  type ToThread,
+  unpackWholes,
+  verifications,
+  type WholesMessage,
+} from "./thread-protocol.ts";
 
 /** How often counters are told. */
 const statsMs = 100;
-/** Replies that are worth a message of their own; fewer wait for the next turn of the loop, while calls are running. */
-const fewReplies = 8;
+/** Copied objects that are worth a message of their own; fewer wait this long for company, while others are running. */
+const manyCopied = 16;
+const companyMs = 1;
 
 /** A signal of the main thread, for as long as calls of this thread depend on it. */
 interface RemoteSignal {
@@ -22,7 +32,9 @@ export class ThreadServer {
   readonly #signals = new Map<number, RemoteSignal>();
   #running = 0;
   #replies: Reply[] = [];
+  #copied: number[] = [];
   #flushing = false;
+  #company: NodeJS.Timeout | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   /** `signing` is what `plane` signs with. */
@@ -44,6 +56,9 @@ export class ThreadServer {
       case "calls":
         for (const call of message.calls) void this.#run(call);
         return;
+      case "wholes":
+        this.#copyWholes(message);
+        return;
       case "abort":
         this.#signals.get(message.signal)?.abort.abort();
         return;
@@ -58,12 +73,38 @@ export class ThreadServer {
 
   async #run(call: Call): Promise<void> {
     this.#running++;
-    const reply = await this.#replyTo(call);
+    this.#ended(await this.#replyTo(call));
+  }
+
+  #copyWholes(message: WholesMessage): void {
+    const requests = unpackWholes(message);
+    const remote = this.#retain(message.signal, requests.length);
+    this.#running += requests.length;
+    this.#plane.copyWholes(requests, remote.abort.signal, {
+      copied: (index, verification) => {
+        this.#release(message.signal, remote);
+        this.#copied.push(message.firstId + index, verifications.indexOf(verification));
+        this.#ended();
+      },
+      failed: (index, error) => {
+        this.#release(message.signal, remote);
+        this.#ended({ id: message.firstId + index, error: flattenError(error) });
+      },
+    });
+  }
+
+  /** Something that was asked for has ended; its reply, if it has one, goes out with others. */
+  #ended(reply?: Reply): void {
     this.#running--;
-    this.#replies.push(reply);
+    if (reply) this.#replies.push(reply);
     if (this.#flushing) return;
+    if (!reply && this.#running > 0 && this.#copied.length < 2 * manyCopied) {
+      this.#company ??= setTimeout(() => this.#send({ stats: false }), companyMs);
+      return;
+    }
+    // What ends in this turn of the loop goes along.
     this.#flushing = true;
-    setImmediate(() => this.#flush());
+    setImmediate(() => this.#send({ stats: this.#running === 0 }));
   }
 
   async #replyTo({ id, method, args, signal }: Call): Promise<Reply> {
@@ -76,27 +117,34 @@ export class ThreadServer {
     } catch (error) {
       return { id, error: flattenError(error) };
     } finally {
-      if (remote && --remote.calls === 0) this.#signals.delete(signal ?? 0);
+      if (remote) this.#release(signal ?? 0, remote);
     }
   }
 
-  #retain(signal: number): RemoteSignal {
+  #retain(signal: number, calls = 1): RemoteSignal {
     const known = this.#signals.get(signal);
     const remote = known ?? { abort: new AbortController(), calls: 0 };
     if (!known) this.#signals.set(signal, remote);
-    remote.calls++;
+    remote.calls += calls;
     return remote;
   }
 
-  #flush(): void {
-    if (this.#replies.length >= fewReplies || this.#running === 0) this.#send({ stats: this.#running === 0 });
-    else setImmediate(() => this.#send({ stats: this.#running === 0 })); // asked then: the last reply may have joined
+  #release(signal: number, remote: RemoteSignal): void {
+    if (--remote.calls === 0) this.#signals.delete(signal);
   }
 
   #send({ stats } = { stats: true }): void {
-    const message: FromThread = { replies: this.#replies, stats: stats ? this.#plane.stats() : undefined };
+    const last = stats || this.#running === 0; // the last of all may have joined
+    const message: FromThread = {
+      replies: this.#replies,
+      copied: this.#copied,
+      stats: last ? this.#plane.stats() : undefined,
+    };
     this.#replies = [];
+    this.#copied = [];
     this.#flushing = false;
+    clearTimeout(this.#company);
+    this.#company = undefined;
     this.#port.postMessage(message);
   }
 

@@ -7,4 +7,4 @@ import { ThreadServer } from "./thread-server.ts";
 if (!parentPort) throw new Error("a data thread runs in a worker only");
 // The main thread made it with this very type.
 const { setup, signing } = workerData as ThreadData;
-new ThreadServer(parentPort, buildPlane(setup, signing), signing).start();
+new ThreadServer(parentPort, await buildPlane(setup, signing), signing).start();

@@ -9,7 +9,7 @@ import type {
   RangeResult,
   SafePath,
   WholeRequest,
-  WholeResult,
+  WholeWatcher,
 } from "../types.ts";
 import type { PlaneSetup } from "./build-plane.ts";
 import { DataThread } from "./data-thread.ts";
@@ -62,8 +62,8 @@ export class ThreadedPlane implements DataPlane {
     return leaseBytes(bodyBytes);
   }
 
-  copyWhole(request: WholeRequest, signal: AbortSignal): Promise<WholeResult> {
-    return this.#idlest().call("copyWhole", [request], signal);
+  copyWholes(requests: readonly WholeRequest[], signal: AbortSignal, watcher: WholeWatcher): void {
+    this.#idlest().copyWholes(requests, signal, watcher);
   }
 
   async openFile(target: FileTarget): Promise<FileId> {

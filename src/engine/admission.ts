@@ -36,6 +36,13 @@ export class Admission {
     return Math.floor(this.#limit);
   }
 
+  /** A place, if there is one now and nobody waits. */
+  tryAcquire(bytes: number): Permit | undefined {
+    if (this.#queues.size > 0 || !this.#fits(bytes)) return undefined;
+    this.#take(bytes);
+    return this.#permit(bytes);
+  }
+
   /** Waits for a place. Rejects with the signal's reason, and with RangeError if `bytes` can never fit. */
   async acquire(owner: Owner, bytes: number, signal: AbortSignal): Promise<Permit> {
     if (bytes > this.#mostBytes) {
@@ -44,7 +51,7 @@ export class Admission {
     signal.throwIfAborted();
     if (this.#queues.size > 0 || !this.#fits(bytes)) await this.#turn(owner, bytes, signal);
     else this.#take(bytes);
-    return new Permit(this.#admitted++, () => this.#release(bytes));
+    return this.#permit(bytes);
   }
 
   /** The service accepted a request: one more place per round of successes. */
@@ -58,6 +65,10 @@ export class Admission {
     if (permit.sequence < this.#firstAfterCut) return;
     this.#limit = Math.max(1, this.#limit / 2);
     this.#firstAfterCut = this.#admitted;
+  }
+
+  #permit(bytes: number): Permit {
+    return new Permit(this.#admitted++, () => this.#release(bytes));
   }
 
   #fits(bytes: number): boolean {

@@ -21,6 +21,7 @@ import type { CopyTask } from "./plan.ts";
 import { ReceivedRanges } from "./received-ranges.ts";
 import type { Requests } from "./requests.ts";
 import { backoffMs, verdicts } from "./retry.ts";
+import { copyOne, isWhole, wholeKind } from "./whole-objects.ts";
 
 export interface ObjectParts {
   readonly plane: DataPlane;
@@ -50,20 +51,25 @@ export interface Tracked {
 /**
  * One object's life: ranges, length, checksum, settled file. Throws the CopyError that ended it, after every request
  * and write of it has ended and its file is gone; if it is tracked, the file stays unless its bytes are of no use.
+ * `earlier` is what its first attempt, made elsewhere, failed with.
  */
 export async function copyObject(
   task: CopyTask,
   parts: ObjectParts,
   signal: AbortSignal,
   tracked?: Tracked,
+  earlier?: CopyError,
 ): Promise<CopiedObject> {
   let entry = task.entry;
-  for (let restarts = 0; ; restarts++) {
+  for (let restarts = 0, failed = earlier; ; restarts++, failed = undefined) {
     const target: FileTarget = { ...task.target, sizeBytes: entry.sizeBytes, modifiedMs: entry.modifiedMs };
     try {
       if (tracked)
         await makeWay(entry, target, { ...parts, earlier: task.earlier === true && restarts === 0 }, signal, tracked);
-      return { target, verification: await copyVersion(entry, target, parts, signal, tracked) };
+      const verification = isWhole(entry, parts)
+        ? await copyWhole({ ...task, entry, target }, parts, signal, failed)
+        : await copyRanges(entry, target, parts, signal, tracked);
+      return { target, verification };
     } catch (error) {
       const again = error instanceof CopyError && verdicts[error.kind] === "restart-object";
       if (!again || restarts >= parts.restarts || signal.aborted) throw error;
@@ -86,36 +92,16 @@ async function makeWay(
   if (parts.earlier) await parts.plane.clearPlace(target);
 }
 
-function isWhole({ sizeBytes }: ObjectEntry, { plane, rangeBytes }: ObjectParts): boolean {
-  return sizeBytes <= Math.min(plane.wholeBytes, rangeBytes);
-}
-
-function copyVersion(
-  entry: ObjectEntry,
-  target: FileTarget,
-  parts: ObjectParts,
-  signal: AbortSignal,
-  tracked: Tracked | undefined,
-): Promise<Verification> {
-  if (isWhole(entry, parts)) return copyWhole(entry, target, parts, signal);
-  return copyRanges(entry, target, parts, signal, tracked);
-}
-
-async function copyWhole(
-  entry: ObjectEntry,
-  target: FileTarget,
+function copyWhole(
+  task: CopyTask,
   { plane, requests }: ObjectParts,
   signal: AbortSignal,
+  earlier: CopyError | undefined,
 ): Promise<Verification> {
-  const kind = {
-    operation: "get",
-    what: entry.key,
-    bodyBytes: entry.sizeBytes,
-    bufferBytes: plane.bufferCost(entry.sizeBytes),
-  } as const;
+  const { entry, target } = task;
   const request = { key: entry.key, etag: entry.etag, target };
-  const result = await requests.run(entry, kind, () => plane.copyWhole(request, signal), signal);
-  return result.verification;
+  const attempt = (): Promise<Verification> => copyOne(plane, request, signal);
+  return requests.run(entry, wholeKind(task, plane), attempt, signal, earlier);
 }
 
 async function copyRanges(

@@ -1,19 +1,17 @@
-import type { CopyError } from "../errors.ts";
 import type { Clock, DataPlane, Logger, ObjectSource } from "../types.ts";
 import type { Admission } from "./admission.ts";
 import type { Checkpointer } from "./checkpointer.ts";
-import { type CopiedObject, copyObject } from "./copy-object.ts";
+import { Copying } from "./copying.ts";
 import { type CopyDecision, Feeder } from "./feeder.ts";
+import { HandedOut } from "./handed-out.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Limiter } from "./limiter.ts";
 import { LinkedAbort } from "./linked-abort.ts";
 import type { Pages } from "./listing.ts";
-import type { OpenObject } from "./open-list-object.ts";
 import type { CopyTask, PathRules } from "./plan.ts";
 import type { Publisher } from "./publisher.ts";
 import { BoundedQueue } from "./queue.ts";
 import type { Requests } from "./requests.ts";
-import { isObjectsOwn } from "./retry.ts";
 import type { SpaceBudget } from "./space-budget.ts";
 import { TooManyFailures } from "./too-many-failures.ts";
 
@@ -53,8 +51,6 @@ export interface CopyOptions {
 
 /** Tasks that may be planned ahead: ten pages, so that smaller sources are known in full before the first byte. */
 const lookahead = 10_000;
-/** Objects of many ranges that are open at once: enough to spread writers over files, few enough to finish soon. */
-const largeAtOnce = 8;
 
 /**
  * Copies what `pages` list. Every selected entry ends in the ledger exactly once, unless the run is cut short; throws
@@ -100,23 +96,14 @@ async function copyQueued(
   const { plane, checkpointer } = parts;
   if (!plane) throw new Error("there is no data plane to copy with");
   await parts.begin();
-  const run = new Workers({ ...parts, plane }, options, stop);
-  const fail = (error: unknown): void => {
-    stop.abort(error);
-    queue.close({ error });
-  };
-  const next = async (): Promise<Work | undefined> => {
-    if (feeder.doomed) return undefined;
-    await checkpointer?.list.room(stop.signal);
-    let open: OpenObject | undefined;
-    const task = await queue.take(({ entry }) => {
-      open = checkpointer?.list.handOut(entry);
-    });
-    return task && { task, open };
-  };
+  stop.signal.addEventListener("abort", () => queue.close({ error: stop.signal.reason }), { once: true });
+  const fail = (error: unknown): void => stop.abort(error);
+  const tasks = new HandedOut(queue, feeder, checkpointer, stop.signal);
+  const copying = new Copying({ ...parts, plane }, options, stop);
   using checkpoints = new LinkedAbort(stop.signal);
   const checkpointing = checkpointer?.run(checkpoints.signal).catch(fail);
-  await Promise.all(Array.from({ length: options.concurrency }, () => run.work(next).catch(fail)));
+  await copying.run(tasks).catch(fail);
+  await copying.ended();
   checkpoints.abort(new Error("the work has ended"));
   await checkpointing;
   stop.signal.throwIfAborted();
@@ -127,106 +114,5 @@ async function copyQueued(
 async function drain(queue: BoundedQueue<CopyTask>): Promise<void> {
   while (await queue.take()) {
     // looked at by the feeder already
-  }
-}
-
-/** A task and its place on the open list, if there is one. */
-interface Work {
-  readonly task: CopyTask;
-  readonly open: OpenObject | undefined;
-}
-
-type WorkerParts = CopyParts & { readonly plane: DataPlane };
-
-class Workers {
-  readonly #parts: WorkerParts;
-  readonly #options: CopyOptions;
-  readonly #stop: LinkedAbort;
-  readonly #objectParts;
-  #large = 0;
-  readonly #largeWaiting: (() => void)[] = [];
-
-  constructor(parts: WorkerParts, options: CopyOptions, stop: LinkedAbort) {
-    this.#parts = parts;
-    this.#options = options;
-    this.#stop = stop;
-    const { rangeBytes, concurrency, retries } = options;
-    this.#objectParts = { ...parts, rangeBytes, lanes: concurrency, restarts: retries };
-  }
-
-  async work(next: () => Promise<Work | undefined>): Promise<void> {
-    const { signal } = this.#stop;
-    for (let work = await next(); work && !signal.aborted; work = await next()) {
-      if (work.task.entry.sizeBytes > this.#options.rangeBytes) await this.#copyLarge(work);
-      else await this.#copy(work);
-    }
-  }
-
-  async #copyLarge(work: Work): Promise<void> {
-    while (this.#large >= largeAtOnce) await new Promise<void>((resolve) => this.#largeWaiting.push(resolve));
-    this.#large++;
-    try {
-      await this.#copy(work);
-    } finally {
-      this.#large--;
-      this.#largeWaiting.shift()?.();
-    }
-  }
-
-  async #copy(work: Work): Promise<void> {
-    const { plane, ledger, publisher, checkpointer } = this.#parts;
-    const { task, open } = work;
-    const { signal } = this.#stop;
-    if (signal.aborted) return;
-    const { entry, target } = task;
-    try {
-      if (task.kind === "directory") {
-        await plane.makeDirectory(target.path);
-        ledger.copied(entry.key, 0, undefined);
-        open?.copied(0, undefined);
-        return;
-      }
-      const tracked = checkpointer && open && { list: checkpointer.list, open };
-      const copied = await copyObject(task, this.#objectParts, signal, tracked);
-      if (publisher) await publisher.add(copied.target, (error) => this.#published(work, copied, error));
-      else this.#copied(work, copied);
-    } catch (error) {
-      if (signal.aborted || !isObjectsOwn(error)) throw error;
-      if (task.earlier && error.kind === "missing") await this.#gone(work);
-      else this.#failed(work, error);
-    }
-  }
-
-  #copied({ task, open }: Work, { target, verification }: CopiedObject): void {
-    this.#parts.ledger.copied(task.entry.key, target.sizeBytes, verification);
-    open?.copied(target.sizeBytes, verification);
-  }
-
-  #published(work: Work, copied: CopiedObject, error: unknown): void {
-    if (error === undefined) this.#copied(work, copied);
-    else if (isObjectsOwn(error)) this.#failed(work, error);
-    else this.#stop.abort(error);
-  }
-
-  /** An object that an earlier run listed: what that one left of it goes too. */
-  async #gone({ task, open }: Work): Promise<void> {
-    await this.#parts.plane.clearPlace(task.target);
-    this.#parts.ledger.gone(task.entry);
-    open?.dropped();
-  }
-
-  #failed({ task: { entry }, open }: Work, error: CopyError): void {
-    const { ledger } = this.#parts;
-    if (error.kind === "unsupported" && this.#options.unsupported === "skip") {
-      ledger.skipped(entry, error.message);
-      open?.skipped();
-      return;
-    }
-    open?.failed();
-    ledger.failed(entry, error);
-    const { maxFailures } = this.#options;
-    if (maxFailures !== undefined && ledger.counts.failed.objects >= maxFailures) {
-      this.#stop.abort(new TooManyFailures());
-    }
   }
 }

@@ -71,7 +71,7 @@ export class OpenList {
     for (;;) {
       signal.throwIfAborted();
       if (this.#isStuck()) throw new TooManyFailures();
-      if (this.#hasRoom()) return;
+      if (this.hasRoom) return;
       await this.#change(signal);
     }
   }
@@ -218,9 +218,11 @@ export class OpenList {
     this.#wake();
   }
 
-  #hasRoom(): boolean {
+  /** Whether another entry may be handed out now; see `room`. */
+  get hasRoom(): boolean {
     // Tasks of an earlier run come first in the queue: they are on the list already.
-    return this.#members.length < this.#capacity || this.#waiting.size > 0;
+    const hasPlace = this.#members.length < this.#capacity || this.#waiting.size > 0;
+    return hasPlace && !this.#isStuck();
   }
 
   #isStuck(): boolean {
@@ -244,7 +246,7 @@ export class OpenList {
 
   /** All of them: one that finds the queue empty would not wake the next. */
   #wake(): void {
-    if (this.#waiters.length > 0 && (this.#hasRoom() || this.#isStuck())) this.#wakeAll();
+    if (this.#waiters.length > 0 && (this.hasRoom || this.#isStuck())) this.#wakeAll();
   }
 
   #wakeAll(): void {

@@ -22,7 +22,7 @@ export interface PathRules {
   resolveFile(relative: string): SafePath;
   /** The directory that a key with a trailing slash stands for. Throws like `resolveFile`. */
   resolveDirectory(relative: string): SafePath;
-  /** Names a version of an object in temporary names. */
+  /** Names a version of an object in temporary names; empty where there are none. */
   versionOf(entry: ObjectEntry): string;
 }
 

@@ -34,6 +34,12 @@ export class BoundedQueue<T> {
     await new Promise<void>((resolve) => this.#watchers.push(resolve));
   }
 
+  /** The next item as `take` gives it, if it is there; undefined does not mean the end. */
+  takeNow(taken?: (item: T) => void): T | undefined {
+    if (this.#failure) throw this.#failure.error;
+    return this.length > 0 ? this.#shift(taken) : undefined;
+  }
+
   /**
    * The next item, after `taken` saw it in the turn in which it left the queue; undefined after the end. Throws what the
    * producer failed with, before any item left over.

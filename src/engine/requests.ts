@@ -49,22 +49,59 @@ export class Requests {
 
   /**
    * Runs `attempt` until it succeeds, its error is not one that another attempt may cure, or attempts are used up.
-   * `owner` is the object on whose behalf it runs.
+   * `owner` is the object on whose behalf it runs. `earlier` is what a first attempt failed with that was begun by `begin`.
    */
-  async run<T>(owner: Owner, kind: RequestKind, attempt: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  async run<T>(
+    owner: Owner,
+    kind: RequestKind,
+    attempt: () => Promise<T>,
+    signal: AbortSignal,
+    earlier?: CopyError,
+  ): Promise<T> {
     const { clock, metrics } = this.#parts;
-    for (let failures: Failures | undefined; ; ) {
+    for (let failures: Failures | undefined, first = earlier; ; first = undefined) {
       try {
+        if (first) throw first;
         return await this.#once(owner, kind, attempt, signal);
       } catch (error) {
         if (!(error instanceof CopyError) || signal.aborted) throw error;
         failures ??= { attempts: 0, counted: 0, refreshes: 0, sinceMs: clock.nowMs() };
         await this.#recover(error, failures, kind, signal);
         metrics.retried(error.kind);
-      } finally {
-        metrics.inFlight(this.#parts.admission.open);
       }
     }
+  }
+
+  /** Admits one attempt, waiting for a place and for the limit; the caller makes it, and says how it ended. */
+  async begin(owner: Owner, { operation, bodyBytes, bufferBytes }: RequestKind, signal: AbortSignal): Promise<Attempt> {
+    const { admission, limiter, metrics } = this.#parts;
+    const permit = await admission.acquire(owner, bufferBytes, signal);
+    try {
+      if (limiter && bodyBytes > 0) metrics.limited((await limiter.take(bodyBytes, signal)) / 1000);
+    } catch (error) {
+      permit[Symbol.dispose]();
+      throw error;
+    }
+    return this.#attempt(permit, operation);
+  }
+
+  /** As `begin`, where there is nothing to wait for; otherwise undefined. */
+  tryBegin({ operation, bufferBytes }: RequestKind): Attempt | undefined {
+    if (this.#parts.limiter) return undefined;
+    const permit = this.#parts.admission.tryAcquire(bufferBytes);
+    return permit && this.#attempt(permit, operation);
+  }
+
+  #attempt(permit: Permit, operation: Operation): Attempt {
+    const { admission, metrics, clock } = this.#parts;
+    const startedMs = clock.nowMs();
+    metrics.inFlight(admission.open);
+    return new Attempt((error) => {
+      const status = this.#judge(error, permit);
+      permit[Symbol.dispose]();
+      metrics.request(operation, status, (clock.nowMs() - startedMs) / 1000);
+      metrics.inFlight(admission.open);
+    });
   }
 
   /** Does what must come before another attempt; throws the error when there is to be none. */
@@ -96,28 +133,25 @@ export class Requests {
   }
 
   async #once<T>(owner: Owner, kind: RequestKind, attempt: () => Promise<T>, signal: AbortSignal): Promise<T> {
-    const { admission, limiter, metrics, clock } = this.#parts;
-    using permit = await admission.acquire(owner, kind.bufferBytes, signal);
-    if (limiter && kind.bodyBytes > 0) metrics.limited((await limiter.take(kind.bodyBytes, signal)) / 1000);
-    const startedMs = clock.nowMs();
-    metrics.inFlight(admission.open);
-    let status = "aborted";
+    const begun = await this.begin(owner, kind, signal);
     try {
       const result = await attempt();
-      this.#progressed();
-      admission.succeeded();
-      status = "ok";
+      begun.succeeded();
       return result;
     } catch (error) {
-      // The reason of an abort may be another request's failure.
-      if (error instanceof CopyError && !signal.aborted) status = this.#failed(error, permit);
+      begun.failed(error, signal);
       throw error;
-    } finally {
-      metrics.request(kind.operation, status, (clock.nowMs() - startedMs) / 1000);
     }
   }
 
-  #failed(error: CopyError, permit: Permit): string {
+  /** The status for the metrics; undefined is a success, null an attempt that says nothing of the service. */
+  #judge(error: CopyError | undefined | null, permit: Permit): string {
+    if (error === null) return "aborted";
+    if (error === undefined) {
+      this.#progressed();
+      this.#parts.admission.succeeded();
+      return "ok";
+    }
     if (error.kind === "throttled") this.#parts.admission.throttled(permit);
     if (error.kind !== "unreachable") this.#answered = true;
     if (error.receivedBytes > 0) this.#progressed();
@@ -127,5 +161,23 @@ export class Requests {
   #progressed(): void {
     this.#answered = true;
     this.#lastProgressMs = this.#parts.clock.nowMs();
+  }
+}
+
+/** One attempt under way. Ends once. */
+export class Attempt {
+  readonly #end: (error: CopyError | undefined | null) => void;
+
+  constructor(end: (error: CopyError | undefined | null) => void) {
+    this.#end = end;
+  }
+
+  succeeded(): void {
+    this.#end(undefined);
+  }
+
+  /** Bugs and aborts say nothing of the service; the reason of an abort may be another request's failure. */
+  failed(error: unknown, signal: AbortSignal): void {
+    this.#end(error instanceof CopyError && !signal.aborted ? error : null);
   }
 }

@@ -1,8 +1,6 @@
 /** One unsigned call of Alibaba Cloud's security token service, over HTTPS only. */
-import { EnvHttpProxyAgent, request } from "undici";
 import { CopyError } from "../errors.ts";
 import { reasonOf } from "./http/failures.ts";
-import { trustedCertificates } from "./http/transport-options.ts";
 
 export interface StsOptions {
   /** PEM certificates that are trusted besides the usual ones. */
@@ -31,6 +29,8 @@ export async function callSts(
   signal: AbortSignal,
 ): Promise<StsAnswer> {
   const url = endpointUrl(endpoint);
+  const { EnvHttpProxyAgent, request } = await import("undici");
+  const { trustedCertificates } = await import("./http/trust.ts");
   // Given, or NODE_TLS_REJECT_UNAUTHORIZED could take the verification away.
   const tls = {
     rejectUnauthorized: true,

@@ -1,12 +1,12 @@
-import { createSecureContext } from "node:tls";
 import type { Config, EffortConfig } from "../config/config.ts";
-import type { PlaneSetup, TransportSetup } from "../data/build-plane.ts";
+import type { PlaneSetup } from "../data/build-plane.ts";
 import { Admission } from "../engine/admission.ts";
 import { Limiter } from "../engine/limiter.ts";
 import { Requests } from "../engine/requests.ts";
 import { ConfigError } from "../errors.ts";
 import { bucketAddress } from "../oss/endpoint.ts";
-import { type ProxyOptions, UndiciTransport } from "../oss/http/undici-transport.ts";
+import { openTransport, type TransportSetup } from "../oss/http/open-transport.ts";
+import type { ProxyOptions } from "../oss/http/undici-transport.ts";
 import { RequestBuilder } from "../oss/request.ts";
 import { Session } from "../oss/session.ts";
 import { OssSource } from "../oss/source.ts";
@@ -50,6 +50,7 @@ export async function connect(config: Config, host: RunHost, state: RunState): P
     signature:
       from.signature === "v4" && from.region !== undefined ? { version: "v4", region: from.region } : { version: "v1" },
   };
+  const kind = usesProxy(address.origin, proxy) ? "undici" : from.transport;
   const transport = {
     origin: address.origin,
     hostHeader: address.host,
@@ -58,7 +59,7 @@ export async function connect(config: Config, host: RunHost, state: RunState): P
     proxy,
     ca,
   };
-  const control = new UndiciTransport({ ...transport, connections: controlConnections });
+  const control = await openTransport({ kind, options: { ...transport, connections: controlConnections } });
   const builder = new RequestBuilder({ ...requestSetup, state: session.signing, nowMs: () => Date.now() });
   const source = new OssSource(control, builder, (error, signal) => session.refresh(error, signal));
   const { clock, logger } = host;
@@ -81,7 +82,7 @@ export async function connect(config: Config, host: RunHost, state: RunState): P
     limiter,
     clock,
     session,
-    dataTransport: { kind: usesProxy(address.origin, proxy) ? "undici" : from.transport, options: transport },
+    dataTransport: { kind, options: transport },
     requestSetup,
     async [Symbol.asyncDispose](): Promise<void> {
       await control[Symbol.asyncDispose]();
@@ -115,6 +116,7 @@ function usesProxy({ scheme }: { readonly scheme: "http" | "https" }, proxy: Pro
 
 async function readCertificates(path: string, host: RunHost): Promise<string> {
   try {
+    const { createSecureContext } = await import("node:tls");
     const text = await host.readText(path);
     createSecureContext({ ca: text });
     return text;

@@ -14,7 +14,7 @@ import { type Connection, connect } from "./connect.ts";
 import { holdTarget } from "./hold-target.ts";
 import type { RunHost } from "./host.ts";
 import { openPlane } from "./plane.ts";
-import { openSource, pathRules, type SelectedSource } from "./source.ts";
+import { openSource, pathRules, type SelectedSource, stagedRules } from "./source.ts";
 import type { RunState } from "./state.ts";
 
 /** Copies into a directory that people may be reading: staged, verified, synced, then named. */
@@ -77,7 +77,7 @@ export async function copySelected(config: Config, host: RunHost, state: RunStat
     plane,
     logger: host.logger,
     ledger: state.ledger,
-    rules: pathRules,
+    rules: config.verb === "copy" ? stagedRules : pathRules,
     space: new SpaceBudget(target.exists ? await freeSpace(target.root) : undefined),
     publisher: setup.publisher,
     checkpointer: setup.checkpointer,

@@ -37,8 +37,15 @@ export async function openSource(
   return { ...(await selectSource(path, source.allowEmpty, connection, host.signal)), select, sorted: true };
 }
 
+/** Where files are made under their final names: a version names nothing there. */
 export const pathRules: PathRules = {
   resolveFile: resolvePath,
   resolveDirectory: directoryMarkerPath,
+  versionOf: () => "",
+};
+
+/** Where files have a hidden name until they are published. */
+export const stagedRules: PathRules = {
+  ...pathRules,
   versionOf: ({ key, etag }) => createHash("sha256").update(`${key}\0${etag}`).digest("hex").slice(0, 32),
 };

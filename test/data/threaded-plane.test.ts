@@ -6,8 +6,9 @@ import { combineCrc64 } from "../../src/checksum/crc64.ts";
 import type { PlaneSetup } from "../../src/data/build-plane.ts";
 import { DataThread } from "../../src/data/data-thread.ts";
 import { ThreadedPlane } from "../../src/data/threaded-plane.ts";
+import { copyOne } from "../../src/engine/whole-objects.ts";
 import { CopyError } from "../../src/errors.ts";
-import type { FileTarget } from "../../src/types.ts";
+import type { FileTarget, WholeRequest } from "../../src/types.ts";
 import { resolvePath } from "../../src/volume/path.ts";
 import { DEFAULT_CREDENTIAL, Emulator } from "../emulator/server.ts";
 
@@ -72,13 +73,28 @@ function bytesOf(key: string): Buffer {
   return Buffer.concat([...content.slices(0, content.sizeBytes)]);
 }
 
+/** How each of a batch ended, in its place. */
+function copyBatch(plane: ThreadedPlane, batch: readonly WholeRequest[]): Promise<unknown[]> {
+  return new Promise((resolve) => {
+    const ends: unknown[] = [];
+    let open = batch.length;
+    const end = (index: number, result: unknown): void => {
+      ends[index] = result;
+      if (--open === 0) resolve(ends);
+    };
+    plane.copyWholes(batch, signal, { copied: end, failed: end });
+  });
+}
+
 describe("a data plane of threads", () => {
   it("copies small objects whole, in every thread", async () => {
     const { root, plane } = await openPlane(2);
     await using _ = plane;
     const objects = objectsOf("small/");
-    const results = await Promise.all(objects.map((object) => plane.copyWhole(object, signal)));
-    expect(results.every(({ verification }) => verification === "crc64")).toBe(true);
+    const half = objects.length / 2;
+    const batches = [objects.slice(0, half), objects.slice(half)];
+    const results = await Promise.all(batches.map((batch) => copyBatch(plane, batch)));
+    expect(results.flat()).toEqual(objects.map(() => "crc64"));
     for (const { key, target } of objects) {
       expect(await readFile(join(root, target.path))).toEqual(bytesOf(key));
     }
@@ -107,20 +123,29 @@ describe("a data plane of threads", () => {
     expect((await readFile(join(root, target.path))).equals(expected)).toBe(true);
   });
 
+  it("tells of each object of a batch in its place, whatever became of the others", async () => {
+    const { plane } = await openPlane(1);
+    await using _ = plane;
+    const batch = objectsOf("small/").map((object, i) => (i % 3 === 1 ? { ...object, etag: '"other"' } : object));
+    const ends = await copyBatch(plane, batch);
+    const expected = batch.map((_, i) => (i % 3 === 1 ? expect.objectContaining({ kind: "changed" }) : "crc64"));
+    expect(ends).toEqual(expected);
+  });
+
   it("gives errors back with their kinds, and the signal's reason after an abort", async () => {
     const { plane } = await openPlane(1);
     await using _ = plane;
     const [object] = objectsOf("small/");
     if (!object) throw new Error("no object");
-    const changed = plane.copyWhole({ ...object, etag: '"other"' }, signal);
+    const changed = copyOne(plane, { ...object, etag: '"other"' }, signal);
     await expect(changed).rejects.toSatisfy((error) => error instanceof CopyError && error.kind === "changed");
     emulator.addFaults({ kind: "stall", operation: "get", times: 1 });
     const abort = new AbortController();
     const reason = new Error("enough");
-    const stalled = plane.copyWhole(object, abort.signal);
+    const stalled = copyOne(plane, object, abort.signal);
     setTimeout(() => abort.abort(reason), 100);
     await expect(stalled).rejects.toBe(reason);
-    await expect(plane.copyWhole(object, abort.signal)).rejects.toBe(reason);
+    await expect(copyOne(plane, object, abort.signal)).rejects.toBe(reason);
     emulator.clearFaults();
   });
 
@@ -129,9 +154,9 @@ describe("a data plane of threads", () => {
     await using _ = plane;
     const [one, two] = objectsOf("small/");
     if (!one || !two) throw new Error("too few objects");
-    await plane.copyWhole(one, signal);
+    await copyOne(plane, one, signal);
     await mkdir(join(root, two.target.path));
-    await plane.copyWhole(two, signal);
+    await copyOne(plane, two, signal);
     const [first, second] = await plane.publish([one.target, two.target]);
     expect(first).toBeUndefined();
     expect(second).toBeInstanceOf(CopyError);

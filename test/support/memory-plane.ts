@@ -13,8 +13,9 @@ import type {
   RangeRequest,
   RangeResult,
   SafePath,
+  Verification,
   WholeRequest,
-  WholeResult,
+  WholeWatcher,
 } from "../../src/types.ts";
 import type { MemoryBucket } from "./memory-bucket.ts";
 
@@ -75,7 +76,16 @@ export class MemoryPlane implements DataPlane {
     return bodyBytes <= 16 ? 16 : 64;
   }
 
-  copyWhole({ key, etag, target }: WholeRequest, signal: AbortSignal): Promise<WholeResult> {
+  copyWholes(requests: readonly WholeRequest[], signal: AbortSignal, watcher: WholeWatcher): void {
+    for (const [index, request] of requests.entries()) {
+      this.#copyWhole(request, signal).then(
+        (verification) => watcher.copied(index, verification),
+        (error: unknown) => watcher.failed(index, error),
+      );
+    }
+  }
+
+  #copyWhole({ key, etag, target }: WholeRequest, signal: AbortSignal): Promise<Verification> {
     const range = { start: 0, length: target.sizeBytes };
     if (range.length > this.wholeBytes) throw new Error(`${key} does not fit one piece`);
     return this.#buffered(range.length, async () => {
@@ -88,7 +98,7 @@ export class MemoryPlane implements DataPlane {
       this.#check("whole", target.path);
       this.events.push(`whole ${target.path}`);
       this.#stand(target, bytes);
-      return { verification: right && check.by !== "length" ? check.by : "lengthOnly" };
+      return right && check.by !== "length" ? check.by : "lengthOnly";
     });
   }
 

@@ -1,10 +1,10 @@
 /** Opens TCP and TLS connections to one origin, over all of its addresses, within one time limit. */
 import { connect as connectTcp, type OnReadOpts, type Socket } from "node:net";
-import { type ConnectionOptions, connect as connectTls, type SecureContext } from "node:tls";
+import type { ConnectionOptions, connect as ConnectTls, SecureContext } from "node:tls";
 import { abortable } from "./aborts.ts";
 import { Addresses } from "./addresses.ts";
 import { unreachable } from "./failures.ts";
-import { type Origin, serverName, type TransportOptions, trust } from "./transport-options.ts";
+import { type Origin, serverName, type TransportOptions } from "./transport-options.ts";
 
 /** What a socket becomes part of: its bytes go to `onread` from the start. */
 export interface Attachable {
@@ -12,19 +12,26 @@ export interface Attachable {
   attach(socket: Socket): void;
 }
 
+/** What only HTTPS needs. */
+interface Tls {
+  readonly connect: typeof ConnectTls;
+  readonly context: SecureContext | undefined;
+}
+
 export class Connector {
+  readonly #options: TransportOptions;
   readonly #origin: Origin;
   readonly #connectMs: number;
   readonly #addresses: Addresses;
-  readonly #secureContext: SecureContext | undefined;
+  #tls: Tls | undefined;
   /** The last TLS session, so that the next connection needs no full handshake. */
   #session: Buffer | undefined;
 
   constructor(options: TransportOptions, addresses: Addresses = new Addresses(options.origin.host)) {
+    this.#options = options;
     this.#origin = options.origin;
     this.#connectMs = options.timeouts.connectMs;
     this.#addresses = addresses;
-    this.#secureContext = options.origin.scheme === "https" ? trust(options.ca) : undefined;
   }
 
   /** Attaches a connection that is ready for a request. Rejects with CopyError `unreachable`, or the signal's reason. */
@@ -32,6 +39,7 @@ export class Connector {
     const deadlineMs = performance.now() + this.#connectMs;
     let failure: unknown;
     try {
+      if (this.#origin.scheme === "https") this.#tls ??= await loadTls(this.#options.ca);
       const addresses = await abortable(within(this.#connectMs, this.#addresses.inOrder()), signal);
       for (const [i, address] of addresses.entries()) {
         // An address that swallows everything leaves the others their share of the time.
@@ -71,9 +79,9 @@ export class Connector {
   }
 
   #open(address: string, onread: OnReadOpts): Socket {
-    const { scheme, port } = this.#origin;
-    if (scheme === "http") return connectTcp({ host: address, port, onread });
-    const context = this.#secureContext;
+    const { port } = this.#origin;
+    if (this.#tls === undefined) return connectTcp({ host: address, port, onread });
+    const { connect: connectTls, context } = this.#tls;
     const name = serverName(this.#origin);
     const options: ConnectionOptions & { readonly onread: OnReadOpts } = {
       host: address,
@@ -92,6 +100,12 @@ export class Connector {
     });
     return socket;
   }
+}
+
+/** Loaded with the first connection that needs it: plain HTTP saves the time. */
+async function loadTls(ca: string | undefined): Promise<Tls> {
+  const [{ connect }, { trust }] = await Promise.all([import("node:tls"), import("./trust.ts")]);
+  return { connect, context: trust(ca) };
 }
 
 /** `promise`, or the failure that a silent name server gives after its own, longer time. */

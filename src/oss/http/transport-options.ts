@@ -1,6 +1,5 @@
 /** What both transports are made from, and the names they use for the other end. */
 import { isIP } from "node:net";
-import { createSecureContext, getCACertificates, type SecureContext } from "node:tls";
 import type { TransportTimeouts } from "../../types.ts";
 
 /** The one server, by scheme, host (a name or an address without brackets) and port, that a transport talks to. */
@@ -43,15 +42,6 @@ export function authority(origin: Origin): string {
 /** Name for SNI and certificate checks; undefined for an address, which TLS does not allow as a server name. */
 export function serverName(origin: Origin): string | undefined {
   return isIP(origin.host) === 0 ? origin.host : undefined;
-}
-
-/** Trust in the usual certificates and `ca`; undefined without `ca`, where Node's own context is cheaper. */
-export function trust(ca: string | undefined): SecureContext | undefined {
-  return ca === undefined ? undefined : createSecureContext({ ca: trustedCertificates(ca) });
-}
-
-export function trustedCertificates(ca: string): string[] {
-  return [...getCACertificates("default"), ca];
 }
 
 function bracketed(host: string): string {

@@ -1,4 +1,4 @@
-/** The reference transport: undici, with proxies. It serves the control plane, and object data where a proxy is in the way. */
+/** The reference transport: undici, with proxies. It serves where a proxy is in the way, or when it is asked for. */
 import { buildConnector, type Dispatcher, EnvHttpProxyAgent, Pool } from "undici";
 import type { HttpRequest, ResponseHandler, Transport } from "../../types.ts";
 import { Aborts } from "./aborts.ts";
@@ -10,9 +10,8 @@ import {
   type Origin,
   serverName,
   type TransportOptions,
-  trust,
-  trustedCertificates,
 } from "./transport-options.ts";
+import { trust, trustedCertificates } from "./trust.ts";
 import { UndiciExchange } from "./undici-exchange.ts";
 import { Watchdog } from "./watchdog.ts";
 

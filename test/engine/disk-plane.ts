@@ -11,7 +11,7 @@ import type {
   RangeResult,
   SafePath,
   WholeRequest,
-  WholeResult,
+  WholeWatcher,
 } from "../../src/types.ts";
 import type { MemoryBucket } from "../support/memory-bucket.ts";
 import { type CrashingDisk, hole } from "./crashing-disk.ts";
@@ -53,12 +53,20 @@ export class DiskPlane implements DataPlane {
     return 1;
   }
 
-  async copyWhole({ key, etag, target }: WholeRequest, signal: AbortSignal): Promise<WholeResult> {
+  copyWholes(requests: readonly WholeRequest[], signal: AbortSignal, watcher: WholeWatcher): void {
+    for (const [index, request] of requests.entries()) {
+      this.#copyWhole(request, signal).then(
+        () => watcher.copied(index, "crc64"),
+        (error: unknown) => watcher.failed(index, error),
+      );
+    }
+  }
+
+  async #copyWhole({ key, etag, target }: WholeRequest, signal: AbortSignal): Promise<void> {
     const { bytes, head } = await this.#get(key, etag, { start: 0, length: target.sizeBytes }, signal);
     if (crc64(bytes) !== head.crc64) throw new CopyError("corrupt", `object ${key} does not match its checksum`);
     await this.#create(target);
     await this.#write(target, bytes, 0);
-    return { verification: "crc64" };
   }
 
   async openFile(target: FileTarget): Promise<FileId> {

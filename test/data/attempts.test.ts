@@ -109,7 +109,8 @@ test("a write of an attempt that was given up ends before the object starts over
   emulator.replaceObject("b", key);
   // That answer ends the attempt but for the write.
   await vi.waitUntil(() => emulator.counters.byStatus[412] === 1, { timeout: 20_000 });
-  await setTimeout(200);
+  // A restart waits for 200 ms at most.
+  await setTimeout(800);
   const current = entryIn(emulator).etag;
   expect(emulator.requests.filter(({ headers }) => headers["if-match"] === current)).toEqual([]);
   letGo();

@@ -31,6 +31,8 @@ export class LargeFile {
   #descriptor: number;
   #direct: boolean;
   #open = true;
+  /** Whether another writer settles the file. */
+  #joined = false;
   #dirtyBytes = 0;
   /** Settles with the last write asked for; never rejects. */
   #idle: Promise<unknown> = Promise.resolve();
@@ -73,7 +75,9 @@ export class LargeFile {
 
   /** Another descriptor of a file that is open already, for writing from another thread; it is not the one to settle. */
   static join(options: LargeFileOptions, target: FileTarget, descriptor: number): LargeFile {
-    return new LargeFile(options, target, openSync(`/proc/self/fd/${descriptor}`, constants.O_RDWR));
+    const file = new LargeFile(options, target, openSync(`/proc/self/fd/${descriptor}`, constants.O_RDWR));
+    file.#joined = true;
+    return file;
   }
 
   /** Changes when the file leaves direct I/O. */
@@ -95,15 +99,15 @@ export class LargeFile {
    * the memory up to the next 4 KiB boundary is zeroed and written too. Throws CopyError.
    */
   write(bytes: Uint8Array, offset: number): Promise<void> {
-    const turn = this.#idle.then(() => this.#writeNow(bytes, offset));
-    // Whoever asked for that write has its error.
-    this.#idle = turn.catch(() => {});
-    return turn;
+    return this.#inTurn(() => this.#writeNow(bytes, offset));
   }
 
   /** Gives the file its exact length, mode, times and owner and closes it; when staged, times come with the name. */
-  async settle(): Promise<void> {
-    await this.#idle;
+  settle(): Promise<void> {
+    return this.#inTurn(() => this.#settleNow());
+  }
+
+  async #settleNow(): Promise<void> {
     const { attributes, setsTimes, fsyncFiles } = this.#options;
     try {
       await pooled.ftruncate(this.#descriptor, this.#target.sizeBytes);
@@ -132,22 +136,34 @@ export class LargeFile {
 
   /** Puts what was written before the call on stable storage. Throws CopyError. */
   sync(): Promise<void> {
-    const turn = this.#idle.then(() => this.#syncNow());
-    this.#idle = turn.catch(() => {});
-    return turn;
+    return this.#inTurn(() => this.#syncNow());
   }
 
-  /** Closes the file after its last write, and removes it if asked; a second call does nothing. */
-  async abandon(options: { readonly remove: boolean }): Promise<void> {
-    await this.#idle;
+  /**
+   * Closes the file after its last write; removes it, or leaves it for another run, which may rely on what was written.
+   * A second call does nothing. Throws CopyError.
+   */
+  abandon(options: { readonly remove: boolean }): Promise<void> {
+    return this.#inTurn(() => this.#abandonNow(options));
+  }
+
+  async #abandonNow({ remove }: { readonly remove: boolean }): Promise<void> {
     if (!this.#open) return;
-    this.#open = false;
     try {
-      if (options.remove) this.#options.placement.remove(this.#target, this.#descriptor);
+      if (remove) this.#options.placement.remove(this.#target, this.#descriptor);
+      else if (this.#options.fsyncFiles && !this.#joined) await this.#syncNow();
     } finally {
-      // What was not kept cannot be lost by a failing close.
-      await pooled.close(this.#descriptor).catch(() => {});
+      this.#open = false;
+      await pooled.close(this.#descriptor).catch(() => {}); // what is synced or not wanted cannot be lost here
     }
+  }
+
+  /** Does `work` after all that was asked for before. */
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const turn = this.#idle.then(work);
+    // Whoever asked for that work has its error.
+    this.#idle = turn.catch(() => {});
+    return turn;
   }
 
   /** Base64 MD5 of the first `sizeBytes` as the device holds them, read through a buffer of 1 MiB. */

@@ -1,23 +1,15 @@
-import type { Clock, Counts } from "../types.ts";
 import type { CheckpointState } from "./checkpoint.ts";
 import { stringifyCheckpoint } from "./checkpoint-format.ts";
 import { type CheckpointLimits, CheckpointSchedule } from "./checkpoint-schedule.ts";
 import { mostOpen, OpenList } from "./open-list.ts";
+import { type SyncPorts, waited } from "./periodic-sync.ts";
 import { SourceDigest } from "./source-digest.ts";
 
-/** How often it is asked whether a checkpoint is due. */
-const pollMs = 50;
-
-export interface CheckpointPorts {
-  /** Resolves when what was written before the call is on stable storage. */
-  readonly sync: () => Promise<void>;
+export interface CheckpointPorts extends SyncPorts {
   /** Puts the text on stable storage in place of the former one. */
   readonly save: (text: string) => Promise<void>;
-  /** Bytes written and objects settled so far in this run. */
-  readonly done: () => Counts;
   /** Milliseconds since the epoch. */
   readonly wallMs: () => number;
-  readonly clock: Clock;
 }
 
 export interface CheckpointerOptions {
@@ -80,16 +72,5 @@ export class Checkpointer {
     } finally {
       this.#schedule.ended(clock.nowMs());
     }
-  }
-}
-
-/** False once the signal has aborted. */
-async function waited(clock: Clock, signal: AbortSignal): Promise<boolean> {
-  try {
-    await clock.sleep(pollMs, signal);
-    return !signal.aborted;
-  } catch (error) {
-    if (signal.aborted) return false;
-    throw error;
   }
 }

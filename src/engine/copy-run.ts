@@ -8,6 +8,7 @@ import type { Ledger } from "./ledger.ts";
 import type { Limiter } from "./limiter.ts";
 import { LinkedAbort } from "./linked-abort.ts";
 import type { Pages } from "./listing.ts";
+import type { PeriodicSync } from "./periodic-sync.ts";
 import type { CopyTask, PathRules } from "./plan.ts";
 import type { Publisher } from "./publisher.ts";
 import { BoundedQueue } from "./queue.ts";
@@ -31,6 +32,8 @@ export interface CopyParts {
   readonly publisher: Publisher | undefined;
   /** Keeps what another run needs to go on; undefined where none could. */
   readonly checkpointer?: Checkpointer | undefined;
+  /** Syncs the volume meanwhile where no checkpointer and no publisher does. */
+  readonly syncing?: PeriodicSync | undefined;
   /** Called once, when all that can be foreseen is in order and before anything is written. */
   readonly begin: () => Promise<void>;
 }
@@ -100,12 +103,12 @@ async function copyQueued(
   const fail = (error: unknown): void => stop.abort(error);
   const tasks = new HandedOut(queue, feeder, checkpointer, stop.signal);
   const copying = new Copying({ ...parts, plane }, options, stop);
-  using checkpoints = new LinkedAbort(stop.signal);
-  const checkpointing = checkpointer?.run(checkpoints.signal).catch(fail);
+  using meanwhile = new LinkedAbort(stop.signal);
+  const syncing = (checkpointer ?? parts.syncing)?.run(meanwhile.signal).catch(fail);
   await copying.run(tasks).catch(fail);
   await copying.ended();
-  checkpoints.abort(new Error("the work has ended"));
-  await checkpointing;
+  meanwhile.abort(new Error("the work has ended"));
+  await syncing;
   stop.signal.throwIfAborted();
   await parts.publisher?.flush();
 }

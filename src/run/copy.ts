@@ -2,6 +2,7 @@ import type { Config } from "../config/config.ts";
 import type { Checkpointer } from "../engine/checkpointer.ts";
 import { type CopyParts, copyAll } from "../engine/copy-run.ts";
 import { createDecision } from "../engine/decide-copy.ts";
+import type { PeriodicSync } from "../engine/periodic-sync.ts";
 import { Publisher } from "../engine/publisher.ts";
 import { rangeBytes } from "../engine/range-size.ts";
 import { SpaceBudget } from "../engine/space-budget.ts";
@@ -65,6 +66,7 @@ export interface CopySetup {
   readonly plane: DataPlane | undefined;
   readonly publisher: Publisher | undefined;
   readonly checkpointer?: Checkpointer | undefined;
+  readonly syncing?: PeriodicSync | undefined;
   readonly begin: () => Promise<void>;
 }
 
@@ -81,6 +83,7 @@ export async function copySelected(config: Config, host: RunHost, state: RunStat
     space: new SpaceBudget(target.exists ? await freeSpace(target.root) : undefined),
     publisher: setup.publisher,
     checkpointer: setup.checkpointer,
+    syncing: setup.syncing,
     begin: async () => {
       await setup.begin();
       state.phase = "copying";

@@ -19,7 +19,7 @@ import { type CopySetup, copySelected, durabilityOf, openDataPlane } from "./cop
 import { describeSource, fingerprint } from "./fingerprint.ts";
 import { holdTarget } from "./hold-target.ts";
 import type { RunHost } from "./host.ts";
-import { checkpointOf, type EarlierWork, goOn, keepLast, keepProgress } from "./resume.ts";
+import { checkpointOf, type EarlierWork, goOn, keepLast, keepProgress, keepSynced } from "./resume.ts";
 import { openSource, pathRules } from "./source.ts";
 import type { RunState } from "./state.ts";
 
@@ -71,6 +71,7 @@ export async function runPopulate(
   let checkpointer = keepsUnfinished
     ? keepProgress(config, host, state, { root: target.root, plane, durability, firstStartedAt, from })
     : undefined;
+  const syncing = keepsUnfinished || config.dryRun ? undefined : keepSynced(config, host, state, { plane, durability });
   const begin = async (): Promise<void> => {
     await attempt.begin();
     onAttempt(attempt);
@@ -83,6 +84,7 @@ export async function runPopulate(
       plane,
       publisher: undefined,
       checkpointer,
+      syncing,
       begin,
     });
     state.watch(undefined);

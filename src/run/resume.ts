@@ -4,6 +4,7 @@ import { type CheckpointState, whyNotResume } from "../engine/checkpoint.ts";
 import { parseCheckpoint } from "../engine/checkpoint-format.ts";
 import { checkpointLimits } from "../engine/checkpoint-schedule.ts";
 import { Checkpointer } from "../engine/checkpointer.ts";
+import { PeriodicSync, type SyncPorts } from "../engine/periodic-sync.ts";
 import { TooManyFailures } from "../engine/too-many-failures.ts";
 import { CopyError, Interruption } from "../errors.ts";
 import type { DataPlane } from "../types.ts";
@@ -110,28 +111,44 @@ export interface KeeperParts {
 
 /** Keeps the progress of a populate on the volume itself. */
 export function keepProgress(config: Config, host: RunHost, state: RunState, parts: KeeperParts): Checkpointer {
-  const { root, plane, durability, firstStartedAt, from } = parts;
-  const earlierObjects = from ? from.counts.copied.objects + from.counts.skipped.objects : 0;
+  const { root, firstStartedAt, from } = parts;
   return new Checkpointer({
-    ports: {
-      sync: async () => {
-        await plane.syncDirectories();
-        await durability.sync();
-      },
-      save: (text) => saveCheckpoint(root, text),
-      done: () => {
-        const { copied, skipped, failed } = state.ledger.counts;
-        const objects = copied.objects + skipped.objects + failed.objects - earlierObjects;
-        return { objects, bytes: plane.stats().writtenBytes };
-      },
-      wallMs: () => Date.now(),
-      clock: host.clock,
-    },
+    ports: { ...syncPorts(host, state, parts), save: (text) => saveCheckpoint(root, text), wallMs: () => Date.now() },
     limits: checkpointLimits(config.effort.memoryLimitBytes),
     fingerprint: fingerprint(config),
     firstStartedAt,
     from,
   });
+}
+
+/** Where no progress can be kept. */
+export function keepSynced(
+  config: Config,
+  host: RunHost,
+  state: RunState,
+  parts: Pick<KeeperParts, "plane" | "durability">,
+): PeriodicSync {
+  return new PeriodicSync(syncPorts(host, state, parts), checkpointLimits(config.effort.memoryLimitBytes));
+}
+
+function syncPorts(
+  { clock }: RunHost,
+  { ledger }: RunState,
+  { plane, durability, from }: Pick<KeeperParts, "plane" | "durability"> & Partial<KeeperParts>,
+): SyncPorts {
+  const earlierObjects = from ? from.counts.copied.objects + from.counts.skipped.objects : 0;
+  return {
+    sync: async () => {
+      await plane.syncDirectories();
+      await durability.sync();
+    },
+    done: () => {
+      const { copied, skipped, failed } = ledger.counts;
+      const objects = copied.objects + skipped.objects + failed.objects - earlierObjects;
+      return { objects, bytes: plane.stats().writtenBytes };
+    },
+    clock,
+  };
 }
 
 /** A last checkpoint when the work ends early; not after what leaves doubts about the volume or about ourselves. */

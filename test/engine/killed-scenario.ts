@@ -44,7 +44,7 @@ export async function runScenario(seed: number): Promise<Seen> {
     const maxFailures = random() < 0.3 && !isLast ? 1 : undefined;
     const run = new EngineRun(survivors, { random, faults, unsupported, maxFailures });
     if (run.resumed) seen.resumed++;
-    const ended = await run.go(isLast ? Number.POSITIVE_INFINITY : Math.floor(random() ** 2 * 1500));
+    const ended = await run.go(isLast ? Number.POSITIVE_INFINITY : Math.floor(random() ** 2 * 700));
     if (!ended) seen.killed++;
     else if (!run.isComplete) seen.failed++;
     if (isLast) assert.deepEqual([run.error, run.ledger.failures], [undefined, []]);

@@ -6,14 +6,19 @@ import { promisify } from "node:util";
 import type { CliRun } from "../e2e/support/cli.ts";
 import { bucketName, openScene, type Scene } from "../e2e/support/scene.ts";
 import { differencesFrom } from "../e2e/support/tree.ts";
-import { type Filesystem, type LossyDisk, mountImage, openLossyDisk, unmount } from "../support/lossy-disk/disk.ts";
+import { type Disk, type Filesystem, mountImage, openLossyDisk, unmount } from "../support/lossy-disk/disk.ts";
+import { openImageDisk } from "../support/lossy-disk/image-disk.ts";
 
 const execute = promisify(execFile);
 const prefix = "data/";
 const mib = 2 ** 20;
+/** A checkpoint is due after 2,000. */
+const smallObjects = 2_600;
 
 export interface PowerLoss {
   readonly filesystem: Filesystem;
+  /** What a loss of power takes: any part of what was not flushed, or nothing that was written. */
+  readonly takes: "unflushed" | "nothing";
   readonly verb: "populate" | "copy";
   /** How the target gets to stable storage: as a volume of its own, or through an overlay, whose syncs are not trusted. */
   readonly method: "syncfs" | "fsync";
@@ -32,19 +37,17 @@ export interface PowerLossOutcome {
   readonly wrong: readonly string[];
 }
 
-interface Image {
-  readonly path: string;
-  readonly lost: number;
-}
+type Image = Awaited<ReturnType<Disk["losePower"]>>;
 
 /**
- * Runs a verb on a disk that loses what was not flushed. Whatever it has lost at the instant of exit 0, the volume is
- * complete to the last byte; whatever at a moment before, another run completes it.
+ * Runs a verb on a disk whose power goes. Whatever is lost at the instant of exit 0, the volume is complete to the last
+ * byte; whatever at a moment before, another run completes it.
  */
 export async function losePower(loss: PowerLoss): Promise<PowerLossOutcome> {
   await using scene = await openScene();
   fill(scene);
-  await using disk = await openLossyDisk(scene.scratch.path, loss.filesystem);
+  const open = loss.takes === "unflushed" ? openLossyDisk : openImageDisk;
+  await using disk = await open(scene.scratch.path, loss.filesystem);
   const { during, atTheEnd, lastExit, durability } = await runAndLose(scene, disk, loss);
   scene.emulator.clearFaults();
   const wrong: string[] = [];
@@ -64,7 +67,13 @@ export async function losePower(loss: PowerLoss): Promise<PowerLossOutcome> {
 
 function fill({ emulator }: Scene): void {
   const small = { min: 0, max: 6000 };
-  emulator.generate({ bucket: bucketName, prefix: "data/small/", count: 4_000, sizeBytes: small, perDirectory: 500 });
+  emulator.generate({
+    bucket: bucketName,
+    prefix: "data/small/",
+    count: smallObjects,
+    sizeBytes: small,
+    perDirectory: 500,
+  });
   emulator.generate({ bucket: bucketName, prefix: "data/large/", count: 2, sizeBytes: 9 * mib + 5 });
   emulator.generate({ bucket: bucketName, prefix: "data/small/03-large", count: 1, sizeBytes: 12 * mib + 77 });
   emulator.addFaults(
@@ -73,19 +82,17 @@ function fill({ emulator }: Scene): void {
   );
 }
 
-async function runAndLose(scene: Scene, disk: LossyDisk, loss: PowerLoss) {
+async function runAndLose(scene: Scene, disk: Disk, loss: PowerLoss) {
   const { counters } = scene.emulator;
   const { random, verb } = loss;
   await using target = await targetOn(disk.path, scene, loss);
   await using run = scene.start(verb, ["--concurrency", "32", "--part-size", "256KiB"], { target: target.path });
   const exit = once(run.child, "exit");
-  const take = async (name: string): Promise<Image> => {
-    const path = `${scene.scratch.path}/${name}.img`;
-    const { lost } = await disk.losePower(path, Math.floor(random() * 2 ** 30));
-    return { path, lost };
-  };
+  const take = (name: string): Promise<Image> => disk.losePower(name, Math.floor(random() * 2 ** 30));
   const during: Image[] = [];
-  const moments = Array.from({ length: loss.during }, () => Math.floor(random() * 4_000)).toSorted((a, b) => a - b);
+  const moments = Array.from({ length: loss.during }, () => Math.floor(random() * smallObjects)).toSorted(
+    (a, b) => a - b,
+  );
   for (const [i, requests] of moments.entries()) {
     while (counters.get < requests && isRunning(run)) await setTimeout(5);
     if (isRunning(run)) during.push(await take(`during-${i}`));

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import type { DiskAnswer, DiskCommand } from "./messages.ts";
 
-const run = promisify(execFile);
+export const run = promisify(execFile);
 
 export type Filesystem = "ext4" | "xfs";
 
@@ -21,36 +21,42 @@ const makers = {
   { readonly sizeBytes: number; readonly command: readonly [string, ...string[]] }
 >;
 
-/** A mounted filesystem on a disk that forgets what was not flushed when the power goes. */
-export interface LossyDisk extends AsyncDisposable {
+/** A mounted filesystem, and what a loss of power would leave of it. */
+export interface Disk extends AsyncDisposable {
   /** Where it is mounted. */
   readonly path: string;
-  /** Leaves at `image` what a loss of power at this moment leaves; which unflushed sectors stay follows from `seed`. */
-  losePower(image: string, seed: number): Promise<DiskAnswer>;
+  /** Makes an image of what a loss of power at this moment leaves; what unflushed sectors stay follows from `seed`. */
+  losePower(name: string, seed: number): Promise<{ readonly path: string; readonly lost: number }>;
+}
+
+/** A disk that forgets what was not flushed when the power goes. */
+export interface LossyDisk extends Disk {
   /** From now on every write and every flush fails with EIO. */
   fail(): Promise<void>;
 }
 
-/** Why there can be no lossy disk of this kind here; undefined where there can. */
-export async function whyNoDisk(filesystem: Filesystem): Promise<string | undefined> {
+/** Why there can be no disk of this kind here; undefined where there can. */
+export async function whyNoDisk(
+  filesystem: Filesystem,
+  takes: "unflushed" | "nothing" = "unflushed",
+): Promise<string | undefined> {
   if (process.getuid?.() !== 0) return "needs root, to mount a filesystem";
-  const maker = makers[filesystem].command[0];
-  if (!(await works(maker, ["-V"]))) return `needs ${maker}`;
-  if (!(await exists("/dev/fuse"))) return "needs FUSE in the kernel";
+  // Images that are copied at one point in time lie on XFS.
+  for (const [maker] of [makers[filesystem].command, ...(takes === "nothing" ? [makers.xfs.command] : [])]) {
+    if (!(await works(maker, ["-V"]))) return `needs ${maker}`;
+  }
+  if (takes === "unflushed" && !(await exists("/dev/fuse"))) return "needs FUSE in the kernel";
   if (!(await works("losetup", ["--find"]))) return "needs a loop device";
   return (await works("unshare", ["--mount", "true"])) ? undefined : "needs the right to mount a filesystem";
 }
 
 /** A fresh filesystem on a lossy disk, its files in `directory`. */
 export async function openLossyDisk(directory: string, filesystem: Filesystem): Promise<LossyDisk> {
-  const { sizeBytes, command } = makers[filesystem];
   const durable = `${directory}/durable.img`;
   const live = `${directory}/live.img`;
   const file = `${directory}/disk`;
   const path = `${directory}/${filesystem}`;
-  await Promise.all([makeSparse(durable, sizeBytes), writeFile(file, ""), mkdir(path)]);
-  const [maker, ...options] = command;
-  await run(maker, [...options, durable]);
+  await Promise.all([makeFilesystem(durable, filesystem), writeFile(file, ""), mkdir(path)]);
   await run("cp", ["--sparse=always", durable, live]);
   const server = fork(fileURLToPath(new URL("./server.ts", import.meta.url)), [durable, live, file]);
   await answerOf(server);
@@ -58,7 +64,11 @@ export async function openLossyDisk(directory: string, filesystem: Filesystem): 
   await run("mount", [device, path]);
   return {
     path,
-    losePower: (image, seed) => tell(server, { kind: "image", path: image, seed }),
+    losePower: async (name, seed) => {
+      const image = `${directory}/${name}.img`;
+      const { lost } = await tell(server, { kind: "image", path: image, seed });
+      return { path: image, lost };
+    },
     fail: async () => {
       await tell(server, { kind: "fail" });
     },
@@ -89,6 +99,14 @@ export async function mountImage(image: string, path: string): Promise<AsyncDisp
 /** A process that was just killed may hold the mount for a moment. */
 export async function unmount(path: string): Promise<void> {
   await run("umount", [path]).catch(() => run("umount", ["--lazy", path]));
+}
+
+/** Makes a file with an empty filesystem in it. */
+export async function makeFilesystem(image: string, filesystem: Filesystem): Promise<void> {
+  const { sizeBytes, command } = makers[filesystem];
+  const [maker, ...options] = command;
+  await makeSparse(image, sizeBytes);
+  await run(maker, [...options, image]);
 }
 
 export async function makeSparse(path: string, sizeBytes: number): Promise<void> {

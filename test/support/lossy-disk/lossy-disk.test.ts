@@ -33,9 +33,8 @@ test.for<Filesystem>(["ext4", "xfs"])(
     ]);
     const lost = new Set<number>();
     for (const seed of [1, 2, 3, 4]) {
-      const image = `${scratch.path}/image`;
-      await disk.losePower(image, seed);
-      await using mounted = await mountImage(image, `${scratch.path}/mounted`);
+      const image = await disk.losePower("image", seed);
+      await using mounted = await mountImage(image.path, `${scratch.path}/mounted`);
       expect((await readFile(`${mounted.path}/kept`)).equals(old)).toBe(true);
       const found = await readFile(`${mounted.path}/overwritten`);
       expect(found.length).toBe(old.length);

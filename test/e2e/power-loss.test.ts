@@ -12,7 +12,7 @@ test.for<Case>([
   { takes: "unflushed", filesystem: "xfs", verb: "copy", method: "syncfs" },
   { takes: "nothing", filesystem: "ext4", verb: "populate", method: "syncfs" },
 ])(
-  "a loss of power that takes $takes of $filesystem costs $verb by $method no byte at exit 0, nor the volume before",
+  "a loss of power ($takes of $filesystem lost) costs no byte at exit 0 of $verb by $method, nor the volume before",
   { timeout: 300_000 },
   async (given, context) => {
     const why = await whyNoDisk(given.filesystem, given.takes);

@@ -10,6 +10,8 @@ export interface CheckpointPorts extends SyncPorts {
   readonly save: (text: string) => Promise<void>;
   /** Milliseconds since the epoch. */
   readonly wallMs: () => number;
+  /** Told of each checkpoint: how long its sync and its save took, and the entries that are open in it. */
+  readonly onSaved?: (tookMs: number, open: number) => void;
 }
 
 export interface CheckpointerOptions {
@@ -61,11 +63,13 @@ export class Checkpointer {
     if (!state) return;
     const digest = this.digest.stateAt(state.frontier);
     const text = stringifyCheckpoint({ ...state, fingerprint, firstStartedAt, savedAtMs: ports.wallMs(), digest });
-    this.#schedule.started(clock.nowMs(), done());
+    const startedMs = clock.nowMs();
+    this.#schedule.started(startedMs, done());
     try {
       await ports.sync();
       await ports.save(text);
       this.list.saved();
+      ports.onSaved?.(clock.nowMs() - startedMs, state.open.length);
     } catch (error) {
       this.#failed = true;
       throw error;

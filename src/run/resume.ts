@@ -113,7 +113,12 @@ export interface KeeperParts {
 export function keepProgress(config: Config, host: RunHost, state: RunState, parts: KeeperParts): Checkpointer {
   const { root, firstStartedAt, from } = parts;
   return new Checkpointer({
-    ports: { ...syncPorts(host, state, parts), save: (text) => saveCheckpoint(root, text), wallMs: () => Date.now() },
+    ports: {
+      ...syncPorts(host, state, parts),
+      save: (text) => saveCheckpoint(root, text),
+      wallMs: () => Date.now(),
+      onSaved: (tookMs, open) => host.logger.debug("checkpoint saved", { tookMs: Math.round(tookMs), open }),
+    },
     limits: checkpointLimits(config.effort.memoryLimitBytes),
     fingerprint: fingerprint(config),
     firstStartedAt,

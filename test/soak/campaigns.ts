@@ -1,5 +1,6 @@
 import { runScenario } from "../engine/killed-scenario.ts";
 import { type Filesystem, whyNoDisk } from "../support/lossy-disk/disk.ts";
+import { type CostSet, measureCheckpoints } from "./checkpoint-cost.ts";
 import { killFreshEverywhere, killResumedEverywhere } from "./kill-points.ts";
 import { killAndComplete, killSets } from "./kills.ts";
 import { killUnderLimit } from "./limited-kill.ts";
@@ -113,6 +114,19 @@ function limited(name: string, kill: Parameters<typeof killUnderLimit>[0]): Camp
   };
 }
 
+function costOf(name: string, set: CostSet): Campaign {
+  return {
+    name: `cost of checkpoints, ${name}`,
+    unit: "checkpoints",
+    async run(tally) {
+      const { checkpoints, tookSeconds, runSeconds, wrong } = await measureCheckpoints(set);
+      tally.tried += checkpoints;
+      tally.failed.push(...wrong);
+      tally.remark = `${tookSeconds} s of ${runSeconds} s: ${((100 * tookSeconds) / runSeconds).toFixed(1)} %`;
+    },
+  };
+}
+
 const engine: Campaign = {
   name: "the engine over a model of a disk that crashes",
   unit: "scenarios",
@@ -145,6 +159,8 @@ export const campaigns: readonly Campaign[] = [
   powerLosses("xfs", "unflushed"),
   powerLosses("ext4", "nothing"),
   powerLosses("xfs", "nothing"),
+  costOf("4 objects of 512 MiB", { objects: 4, sizeBytes: 512 * 2 ** 20 }),
+  costOf("100,000 objects of 4 KiB", { objects: 100_000, sizeBytes: 4096 }),
   limited("100,000 objects of 16 KiB", {
     objects: 100_000,
     sizeBytes: 16_384,

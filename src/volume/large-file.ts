@@ -34,6 +34,8 @@ export class LargeFile {
   /** Whether another writer settles the file. */
   #joined = false;
   #dirtyBytes = 0;
+  /** What a sync failed with: the system tells of lost bytes once only. */
+  #broken: { readonly error: unknown } | undefined;
   /** Settles with the last write asked for; never rejects. */
   #idle: Promise<unknown> = Promise.resolve();
 
@@ -117,7 +119,7 @@ export class LargeFile {
       this.#open = false;
       await pooled.close(this.#descriptor);
     } catch (error) {
-      throw this.#failed(error, "finish");
+      throw this.#brokenBy(error, "finish");
     }
   }
 
@@ -229,11 +231,12 @@ export class LargeFile {
 
   async #syncNow(): Promise<void> {
     this.#dirtyBytes = 0;
+    if (this.#broken) throw this.#broken.error;
     if (!this.#open) return;
     try {
       await pooled.fdatasync(this.#descriptor);
     } catch (error) {
-      throw this.#failed(error, "sync");
+      throw this.#brokenBy(error, "sync");
     }
   }
 
@@ -274,6 +277,11 @@ export class LargeFile {
     if (this.#direct && bytes.byteOffset + bytes.length + padding(bytes.length) > bytes.buffer.byteLength) {
       throw new RangeError(`no room to round ${bytes.length} bytes up to a block`);
     }
+  }
+
+  #brokenBy(error: unknown, action: string): unknown {
+    this.#broken ??= { error: this.#failed(error, action) };
+    return this.#broken.error;
   }
 
   #failed(error: unknown, action: string): unknown {

@@ -216,6 +216,19 @@ describe("the life of a large file", () => {
     expect(ends).toEqual(["settled", "synced"]);
   });
 
+  it("cannot be synced any more once that has failed: what was lost would not be told of again", async () => {
+    await using place = await temporaryDirectory();
+    using writer = writerAt(place.path, { fsyncFiles: true });
+    const file = await writer.openFile(target("f", slabBytes));
+    await fill(file, slabBytes);
+    using _fsync = vi
+      .spyOn(pooled, "fsync")
+      .mockRejectedValueOnce(Object.assign(new Error("EIO"), { code: "EIO", syscall: "fsync" }));
+    const { message } = await failure("volume", () => file.settle());
+    expect((await failure("volume", () => file.sync())).message).toBe(message);
+    await failure("volume", () => file.abandon({ remove: false }));
+  });
+
   it("does not remove a file that has taken its place", async () => {
     await using place = await temporaryDirectory();
     using writer = writerAt(place.path);

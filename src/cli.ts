@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-process.env.UV_THREADPOOL_SIZE ??= "24"; // direct writes block their thread; read before the pool starts
+process.env.UV_THREADPOOL_SIZE ??= "64"; // each file call on a slow disk blocks one; read before the pool starts
 
 import { readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";

@@ -2,11 +2,14 @@ import type { Config } from "./config/config.ts";
 import { buildReport } from "./engine/report.ts";
 import { judge, type Verdict } from "./engine/verdict.ts";
 import { runCopy } from "./run/copy.ts";
+import { runOnDevice } from "./run/device.ts";
 import type { RunHost } from "./run/host.ts";
 import { type AttemptNote, runPopulate } from "./run/populate.ts";
+import { nothingSelected } from "./run/source.ts";
 import { RunState } from "./run/state.ts";
 import { runVerify } from "./run/verify.ts";
 import type { CopyReport } from "./types.ts";
+import { findDevice } from "./volume/device.ts";
 
 export interface RunResult {
   readonly report: CopyReport;
@@ -25,19 +28,20 @@ export async function run(config: Config, host: RunHost): Promise<RunResult> {
   try {
     await host.onStart(state);
     host.signal.throwIfAborted();
-    if (config.verb === "copy") await runCopy(config, host, state);
+    const device = await findDevice(config.target.directory);
+    const onAttempt = (begun: AttemptNote): void => {
+      note = begun;
+    };
+    if (device !== undefined) await runOnDevice(device, config, host, state, onAttempt);
+    else if (config.verb === "copy") await runCopy(config, host, state);
     else if (config.verb === "verify") await runVerify(config, host, state);
-    else {
-      await runPopulate(config, host, state, (begun) => {
-        note = begun;
-      });
-    }
+    else await runPopulate(config, host, state, onAttempt);
   } catch (error) {
     thrown = { error };
   }
   state.phase = "done";
   const verdict = judge(state.ledger, thrown, successSentence(config, state));
-  state.succeeded = verdict.exitCode === 0;
+  state.exitCode = verdict.exitCode;
   const failuresInARow = verdict.exitCode === 0 ? 0 : await remember(note, verdict, host);
   const stack = verdict.kind === "defect" && thrown?.error instanceof Error ? thrown.error.stack : undefined;
   return { report: reportOf(config, host, state, verdict, startedAtMs), failuresInARow, stack };
@@ -54,7 +58,7 @@ async function remember(note: AttemptNote | undefined, verdict: Verdict, host: R
   }
 }
 
-function successSentence({ verb, dryRun }: Config, { ledger }: RunState): string {
+function successSentence({ verb, dryRun, source }: Config, { ledger }: RunState): string {
   const { listed, copied, skipped } = ledger.counts;
   const objects = (count: number): string => `${count.toLocaleString("en")} ${count === 1 ? "object" : "objects"}`;
   if (dryRun) {
@@ -62,7 +66,7 @@ function successSentence({ verb, dryRun }: Config, { ledger }: RunState): string
     return `dry run: ${objects(wanted)} would be copied, nothing was written`;
   }
   if (verb === "verify") return `${objects(skipped.objects)} compared, all equal`;
-  if (listed.objects === 0) return "nothing is selected";
+  if (listed.objects === 0) return nothingSelected(source);
   const unchanged = skipped.objects === 0 ? "" : `, ${skipped.objects.toLocaleString("en")} skipped`;
   return `${objects(copied.objects)} copied and verified${unchanged}`;
 }
@@ -82,6 +86,7 @@ function reportOf(config: Config, host: RunHost, state: RunState, verdict: Verdi
       region: source.region ?? null,
     },
     target: target.directory,
+    shard: source.shard ?? null,
     dryRun,
     sourceDigest: state.sourceDigest,
     startedAtMs,

@@ -18,6 +18,12 @@ export interface ObjectEntry {
   readonly restored: boolean;
 }
 
+/** One of `count` processes that share the objects of a copy; `index` is below `count`. */
+export interface Shard {
+  readonly index: number;
+  readonly count: number;
+}
+
 /** Half-open range [start, start + length). */
 export interface ByteRange {
   readonly start: number;
@@ -34,7 +40,6 @@ export interface ListPage {
 export interface ObjectHead {
   readonly sizeBytes: number;
   readonly etag: string;
-  readonly modifiedMs: number;
   /** CRC-64/XZ of the whole object, even in the answer to a range; absent for some old or copied objects. */
   readonly crc64: bigint | undefined;
   /** Base64 MD5 of the whole object; only simple puts have it. */
@@ -53,11 +58,19 @@ export interface ObjectSource {
   head(
     key: string,
     signal: AbortSignal,
-  ): Promise<ObjectHead & { readonly type: string; readonly storageClass: string; readonly restored: boolean }>;
+  ): Promise<ObjectHead & Pick<ObjectEntry, "modifiedMs" | "type" | "storageClass" | "restored">>;
   /** Reads at most a byte of an object, to find out whether it can be read. Throws CopyError `unsupported` if it is archived. */
   probe(entry: ObjectEntry, signal: AbortSignal): Promise<void>;
   /** Takes new credentials, or the server's clock, after a refusal of kind `expired`; concurrent calls share one refresh. */
-  refresh(error: { readonly serverTimeMs: number | undefined }, signal: AbortSignal): Promise<void>;
+  refresh(refusal: Refusal, signal: AbortSignal): Promise<void>;
+}
+
+/** A request whose credentials or time the service did not accept. */
+export interface Refusal {
+  /** The server's clock, if it was the time; milliseconds since the epoch. */
+  readonly serverTimeMs: number | undefined;
+  /** How long ago the request was sent, milliseconds: what was renewed since then needs no renewal. */
+  readonly sentMsAgo: number;
 }
 
 export interface ListPosition {
@@ -179,6 +192,8 @@ export interface ExistingFile {
   readonly kind: "file" | "directory" | "other";
   readonly sizeBytes: number;
   readonly modifiedMs: number;
+  /** When it was made or last changed in any way, by the clock of the filesystem, which nobody can set; where it is known. */
+  readonly changedMs?: number;
 }
 
 /**
@@ -188,6 +203,11 @@ export interface ExistingFile {
 export interface DataPlane extends AsyncDisposable {
   /** Largest object that `copyWholes` takes; it is verified before its first byte is written. */
   readonly wholeBytes: number;
+  /**
+   * Bytes at the beginning of a large file that wait in memory until the run is complete: their ranges end where these
+   * bytes do, and no checkpoint vouches for them. At most `wholeBytes`, and a multiple of 4 KiB.
+   */
+  readonly heldBytes: number;
   /** Buffer bytes that a request for `bodyBytes` holds while it is open. */
   bufferCost(bodyBytes: number): number;
   /** Request, verify, write and settle (or stage, see `publish`) objects of at most `wholeBytes`, each on its own. */
@@ -292,8 +312,10 @@ export interface CopyReport {
   readonly version: string;
   readonly source: Readonly<{ bucket: string; path: string; endpoint: string; region: string | null }>;
   readonly target: string;
+  /** The share of the objects that everything here counts; null is all. */
+  readonly shard: Shard | null;
   readonly dryRun: boolean;
-  /** SHA-256 over the sorted keys, sizes and ETags; null when the listing did not end. */
+  /** SHA-256 over the sorted keys, sizes and ETags of all shards; null when the listing did not end. */
   readonly sourceDigest: string | null;
   readonly startedAt: string;
   readonly firstStartedAt: string;

@@ -3,7 +3,15 @@ import { latency } from "./latency.ts";
 import { limited } from "./limited.ts";
 import { listing } from "./listing.ts";
 import type { Scenario } from "./scenario.ts";
+import { slowDisk } from "./slow-disk.ts";
 import { startup } from "./startup.ts";
 
 /** In the order in which they run. */
-export const scenarios: Readonly<Record<string, Scenario>> = { ...copyScenarios, limited, listing, latency, startup };
+export const scenarios: Readonly<Record<string, Scenario>> = {
+  ...copyScenarios,
+  limited,
+  listing,
+  latency,
+  "slow-disk": slowDisk,
+  startup,
+};

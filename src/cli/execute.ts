@@ -1,18 +1,20 @@
 import type { Config } from "../config/config.ts";
-import { ConfigError, errorKinds } from "../errors.ts";
+import { exitCodes } from "../engine/exit-code.ts";
 import { createLiveView, type LiveView } from "../observe/live-view.ts";
 import { createLogDestination, createLogger } from "../observe/log.ts";
-import { createExposition } from "../observe/metrics.ts";
-import { type MetricsServer, serveMetrics } from "../observe/metrics-server.ts";
 import { createRedact } from "../observe/redact.ts";
 import { writeReport } from "../observe/report-file.ts";
+import { secretsOfUrl } from "../observe/send.ts";
 import { writeTerminationLog } from "../observe/termination-log.ts";
 import { systemClock } from "../run/clock.ts";
+import { proxiesOf } from "../run/proxies.ts";
 import type { RunState } from "../run/state.ts";
 import { run } from "../run.ts";
 import type { CopyReport, Logger } from "../types.ts";
 import { hold, holdMs } from "./hold.ts";
 import { readLines, readText } from "./input.ts";
+import { type MetricsOutlets, openMetricsOutlets } from "./metrics-outlets.ts";
+import { quit } from "./quit.ts";
 import type { Signals } from "./signals.ts";
 
 export interface Surroundings {
@@ -31,19 +33,29 @@ const secretVariables = [
   "OSS_ACCESS_KEY_SECRET",
 ] as const;
 
+/** How long the last push may hold up the exit: shorter after a signal, whose sender waits. */
+const patientMs = 3_000;
+const hastyMs = 1_000;
+
 /** Runs the verb, shows it while it lasts, and leaves report and termination log. Resolves to the exit code. */
 export async function execute(config: Config, around: Surroundings): Promise<number> {
   const { signals, version, env, isProcess1 } = around;
   signals.begin();
   const reading = new AbortController();
-  const secrets = (): string[] => secretVariables.flatMap((name) => env[name] ?? []);
+  let state: RunState | undefined;
+  const given = [config.output.metricsPush, config.output.quitUrl].flatMap(secretsOfUrl);
+  const secrets = (): string[] => [
+    ...given,
+    ...secretVariables.flatMap((name) => env[name] ?? []),
+    ...(state?.secrets.list() ?? []),
+  ];
   const view = await openView(config, around);
   const destination = view ?? createLogDestination();
   const format = usesText(config, around) ? "text" : "json";
   const logger = await createLogger({ format, level: config.output.logLevel, destination, secrets });
   for (const warning of config.warnings) logger.warn("configuration", { problem: warning });
   logger.info("starting", { verb: config.verb, version, source: sourceOf(config), target: config.target.directory });
-  let server: MetricsServer | undefined;
+  let metrics: MetricsOutlets | undefined;
   const { report, failuresInARow, stack } = await run(config, {
     version,
     env,
@@ -54,9 +66,11 @@ export async function execute(config: Config, around: Surroundings): Promise<num
     readText,
     readLines: (source) => readLines(source, reading.signal),
     resources,
-    onStart: async (state) => {
-      server = await openMetrics(config, version, state);
-      view?.start(() => state.progress());
+    onStart: async (started) => {
+      state = started;
+      const parts = { version, state: started, proxies: proxiesOf(env), logger };
+      metrics = await openMetricsOutlets(config, parts);
+      view?.start(() => started.progress());
     },
   });
   signals.settle(report.exitCode);
@@ -64,11 +78,15 @@ export async function execute(config: Config, around: Surroundings): Promise<num
   view?.stop();
   await leaveTraces(config, report, logger, createRedact(secrets));
   if (stack !== undefined) logger.error("defect", { stack });
+  await metrics?.finish(signals.hurry.aborted ? hastyMs : patientMs);
   if (report.exitCode !== 0 && report.outcome !== "interrupted") {
     const { failHoldMs, failHoldGrows } = config.effort;
-    await hold(holdMs(failHoldMs, failHoldGrows, failuresInARow), logger, signals.hurry);
+    // Wrong options are held for nobody but whoever starts process 1; some are known only once the target is.
+    const isHeld = report.exitCode !== exitCodes.configuration || isProcess1 || !failHoldGrows;
+    if (isHeld) await hold(holdMs(failHoldMs, failHoldGrows, failuresInARow), logger, signals.hurry);
   }
-  await server?.[Symbol.asyncDispose]();
+  await metrics?.[Symbol.asyncDispose]();
+  await quit(config.output.quitUrl, logger, signals.hurry);
   return report.exitCode;
 }
 
@@ -84,23 +102,6 @@ async function openView(config: Config, around: Surroundings): Promise<LiveView 
     log: createLogDestination(),
     colours: process.stderr.hasColors(),
   });
-}
-
-async function openMetrics({ output }: Config, version: string, state: RunState): Promise<MetricsServer | undefined> {
-  if (!output.metricsListen) return undefined;
-  const sources = {
-    tally: state.tally,
-    progress: () => state.progress(),
-    stats: () => state.stats(),
-    succeeded: () => state.succeeded,
-  };
-  const options = { version, retryKinds: errorKinds, ownerUid: output.ownerUid };
-  const exposition = await createExposition(sources, options);
-  try {
-    return await serveMetrics(output.metricsListen, { exposition, progress: sources.progress, healthy: () => true });
-  } catch (error) {
-    throw new ConfigError([error instanceof Error ? error.message : String(error)]);
-  }
 }
 
 async function leaveTraces(

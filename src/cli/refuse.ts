@@ -2,8 +2,10 @@ import type { parseFallback } from "../config/parse.ts";
 import { exitCodes } from "../engine/exit-code.ts";
 import type { ConfigError } from "../errors.ts";
 import { createLogDestination, createLogger } from "../observe/log.ts";
+import { secretsOfUrl } from "../observe/send.ts";
 import { writeTerminationLog } from "../observe/termination-log.ts";
 import { hold } from "./hold.ts";
+import { quit } from "./quit.ts";
 import type { Signals } from "./signals.ts";
 
 /** Tells all that is wrong with the options, wherever somebody may look, and gives the exit code. */
@@ -15,7 +17,12 @@ export async function refuse(
   signals.settle(exitCodes.configuration);
   const destination = createLogDestination();
   const text = output.logFormat === "text" || (output.logFormat === "auto" && process.stderr.isTTY === true);
-  const logger = await createLogger({ format: "json", level: output.logLevel, destination, secrets: () => [] });
+  const logger = await createLogger({
+    format: "json",
+    level: output.logLevel,
+    destination,
+    secrets: () => secretsOfUrl(output.quitUrl),
+  });
   const { problems } = error;
   if (text) for (const problem of problems) destination.write(`oss-populator: ${problem}\n`);
   else for (const problem of problems) logger.error("wrong configuration", { problem });
@@ -23,5 +30,6 @@ export async function refuse(
   const warning = await writeTerminationLog(verdict, output.terminationLog, { create: output.terminationLogGiven });
   if (warning !== undefined) logger.warn("termination log", { problem: warning });
   await hold(output.failHoldMs, logger, signals.hurry);
+  await quit(output.quitUrl, logger, signals.hurry);
   return exitCodes.configuration;
 }

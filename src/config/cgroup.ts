@@ -23,7 +23,10 @@ export function readCgroup(readFile: ReadFile, hostCpus: number): CgroupLimits {
     const [quota, period] = read("cpu.max")?.split(" ") ?? [];
     cpus.push(Number(quota) / Number(period));
     cpus.push(Number(read("cpu.cfs_quota_us")) / Number(read("cpu.cfs_period_us")));
-    memory.push(Number(read("memory.max")), Number(read("memory.limit_in_bytes")));
+    // Above `memory.high` we would not be killed, but held up until the kernel has reclaimed enough.
+    memory.push(Number(read("memory.max")), Number(read("memory.high")), Number(read("memory.limit_in_bytes")));
+    // v1 tells here what groups above ours allow, also those that a container cannot see.
+    memory.push(Number(/^hierarchical_memory_limit (\d+)$/m.exec(read("memory.stat") ?? "")?.[1]));
   }
   return {
     cpus: Math.min(hostCpus, ...cpus.filter((value) => value > 0 && Number.isFinite(value))),

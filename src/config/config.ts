@@ -1,3 +1,5 @@
+import type { Shard } from "../types.ts";
+
 /** One frozen value that says everything a run needs; made by `parseConfig`, never changed afterwards. */
 
 export type Verb = "populate" | "copy" | "verify";
@@ -19,6 +21,8 @@ export interface SourceConfig {
   /** A file of keys below the directory, one a line; `-` is standard input. */
   readonly filesFrom: string | undefined;
   readonly allowEmpty: boolean;
+  /** The share of the objects that this process takes; undefined takes all. */
+  readonly shard: Shard | undefined;
   /** PEM certificates trusted besides the usual ones. */
   readonly caFile: string | undefined;
   readonly transport: "socket" | "undici";
@@ -58,6 +62,8 @@ export interface TargetConfig {
   readonly resume: boolean;
   /** Age from which a checkpoint is not trusted any more. */
   readonly resumeWithinMs: number;
+  /** What was given and is of no use where the target is a block device, as it was given. */
+  readonly directoryOnly: readonly string[];
 }
 
 export interface EffortConfig {
@@ -91,7 +97,11 @@ export interface OutputConfig {
   readonly terminationLogGiven: boolean;
   /** An empty host is every address; IPv6 addresses are without brackets; port 0 is any free one. */
   readonly metricsListen: Readonly<{ host: string; port: number }> | undefined;
+  /** Root of a Pushgateway; may hold a user and a password. */
+  readonly metricsPush: string | undefined;
+  readonly metricsLabels: Readonly<Record<string, string>>;
   readonly ownerUid: string | undefined;
+  readonly quitUrl: string | undefined;
 }
 
 export interface Config {

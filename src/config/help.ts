@@ -9,7 +9,7 @@ const helpColumn = 36;
 /** The verbs, and what each is for. */
 export const verbs: Readonly<Record<Verb, { readonly usage: string; readonly summary: string }>> = {
   populate: {
-    usage: "populate --target DIR [options]",
+    usage: "populate --target DIR|DEVICE [options]",
     summary: "Fill a fresh volume that nobody reads until exit 0; resumes where an earlier attempt stopped.",
   },
   copy: {
@@ -17,8 +17,9 @@ export const verbs: Readonly<Record<Verb, { readonly usage: string; readonly sum
     summary: "Copy into a directory that people may be reading; unchanged files are skipped, nothing is deleted.",
   },
   verify: {
-    usage: "verify [options] oss://BUCKET/PATH DIR",
-    summary: "Compare names, sizes and checksums of a directory with the bucket; writes nothing.",
+    usage: "verify [options] oss://BUCKET/PATH DIR|DEVICE",
+    summary:
+      "Compare names, sizes and checksums of a directory, or the bytes of a block device, with the bucket; writes nothing.",
   },
 };
 

@@ -9,6 +9,8 @@ export interface Option {
   readonly verbs: readonly Verb[];
   readonly kind: Kind<unknown>;
   readonly help: string;
+  /** Of no use where the target is a block device, which takes one object and has no names, owners or modes. */
+  readonly directoryOnly?: true;
   /** Text that stands in when nothing is given. */
   readonly default?: string;
   /** Said of the default in the help, when it depends on more than the option itself. */

@@ -1,5 +1,6 @@
 import { choice, countOrNone, duration, flag, integer, listenAddress, mode, size, text, throughput } from "./kinds.ts";
 import { copy, every, type Option, populate, writing } from "./option.ts";
+import { httpUrl, metricsLabels } from "./output-kinds.ts";
 
 // 2^32 - 1 is the "no change" of chown(2).
 const ownerId = integer({ min: 0, max: 2 ** 32 - 2 });
@@ -8,12 +9,18 @@ const mib = 1024 * kib;
 const gib = 1024 * mib;
 
 export const target = {
-  target: { group: "Target", verbs: populate, kind: text("DIR"), help: "Directory to fill; it must exist." },
+  target: {
+    group: "Target",
+    verbs: populate,
+    kind: text("DIR|DEVICE"),
+    help: "Directory to fill, or block device to write one object to; it must exist.",
+  },
   "allow-root-filesystem": {
     group: "Target",
     verbs: populate,
     kind: flag,
     default: "false",
+    directoryOnly: true,
     help: "As process 1, accept a target on the filesystem of /.",
   },
   "allow-non-empty": {
@@ -21,15 +28,30 @@ export const target = {
     verbs: populate,
     kind: flag,
     default: "false",
-    help: "Accept a target that holds foreign files; they are never deleted.",
+    help: "Accept a target that holds foreign files, which are never deleted, or a device that holds data, which is overwritten.",
   },
-  uid: { group: "Target", verbs: writing, kind: ownerId, help: "Owner of what is made.", defaultNote: "ours" },
-  gid: { group: "Target", verbs: writing, kind: ownerId, help: "Group of what is made.", defaultNote: "ours" },
+  uid: {
+    group: "Target",
+    verbs: writing,
+    kind: ownerId,
+    directoryOnly: true,
+    help: "Owner of what is made.",
+    defaultNote: "ours",
+  },
+  gid: {
+    group: "Target",
+    verbs: writing,
+    kind: ownerId,
+    directoryOnly: true,
+    help: "Group of what is made.",
+    defaultNote: "ours",
+  },
   "file-mode": {
     group: "Target",
     verbs: writing,
     kind: mode(0o777),
     default: "0644",
+    directoryOnly: true,
     help: "Mode of files, whatever the umask.",
   },
   "dir-mode": {
@@ -37,6 +59,7 @@ export const target = {
     verbs: writing,
     kind: mode(0o7777),
     default: "0755",
+    directoryOnly: true,
     help: "Mode of directories, whatever the umask.",
   },
   "chown-root": {
@@ -44,6 +67,7 @@ export const target = {
     verbs: writing,
     kind: flag,
     default: "false",
+    directoryOnly: true,
     help: "Give the target itself the same owner, group and mode.",
   },
   "no-mtime": {
@@ -51,6 +75,7 @@ export const target = {
     verbs: writing,
     kind: flag,
     default: "false",
+    directoryOnly: true,
     help: "Leave modification times alone; copy then fetches everything each time.",
   },
   unsupported: {
@@ -58,6 +83,7 @@ export const target = {
     verbs: every,
     kind: choice("fail", "skip"),
     default: "fail",
+    directoryOnly: true,
     help: "What a key that cannot be a file is.",
   },
   "no-resume": {
@@ -211,10 +237,31 @@ export const output = {
     help: "Serve /metrics, /healthz and /progress.",
     defaultNote: "off",
   },
+  "metrics-push": {
+    group: "Output",
+    verbs: every,
+    kind: httpUrl,
+    help: "Push the metrics to this Pushgateway, at the start, every 15 seconds and at the end.",
+    defaultNote: "off",
+  },
+  "metrics-label": {
+    group: "Output",
+    verbs: every,
+    kind: metricsLabels,
+    help: "Label of the group of metrics that is pushed. Repeatable.",
+    defaultNote: "job=oss_populator",
+  },
   "owner-uid": {
     group: "Output",
     verbs: writing,
     kind: text("UID"),
     help: "Add kubevirt_cdi_import_progress_total with this ownerUID to the metrics.",
+  },
+  "quit-url": {
+    group: "Output",
+    verbs: every,
+    kind: httpUrl,
+    help: "POST there at the very end, so that a sidecar ends too.",
+    defaultNote: "off",
   },
 } as const satisfies Record<string, Option>;

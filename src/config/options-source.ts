@@ -1,5 +1,5 @@
-import { choice, flag, lines, text } from "./kinds.ts";
-import { every, type Option, populate, writing } from "./option.ts";
+import { choice, flag, integer, lines, text } from "./kinds.ts";
+import { copy, every, type Option, populate, writing } from "./option.ts";
 import {
   bucketName,
   endpointAddress,
@@ -9,6 +9,9 @@ import {
   roleArn,
   stsHost,
 } from "./source-kinds.ts";
+
+/** As many pods as an Indexed Job can have. */
+const mostShards = 1_000_000;
 
 export const source = {
   spec: {
@@ -64,6 +67,7 @@ export const source = {
     group: "Source",
     verbs: every,
     kind: lines("GLOB"),
+    directoryOnly: true,
     help: "Take only what matches, by its path below the directory. Repeatable.",
     defaultNote: "everything",
   },
@@ -71,6 +75,7 @@ export const source = {
     group: "Source",
     verbs: every,
     kind: lines("GLOB"),
+    directoryOnly: true,
     help: "Leave out what matches, by its path below the directory. Repeatable.",
     defaultNote: "nothing",
   },
@@ -78,7 +83,21 @@ export const source = {
     group: "Source",
     verbs: every,
     kind: text("FILE|-"),
+    directoryOnly: true,
     help: "Take the keys listed here, one a line, below the directory, instead of listing the bucket.",
+  },
+  "shard-index": {
+    group: "Source",
+    verbs: copy,
+    kind: integer({ min: 0, max: mostShards - 1 }),
+    help: "Which of the shards this process is, counted from 0.",
+    defaultNote: "JOB_COMPLETION_INDEX",
+  },
+  "shard-count": {
+    group: "Source",
+    verbs: copy,
+    kind: integer({ min: 1, max: mostShards }),
+    help: "Share the objects among that many processes; each takes its own fixed share.",
   },
   "ca-file": {
     group: "Source",
@@ -98,6 +117,7 @@ export const source = {
     verbs: every,
     kind: flag,
     default: "false",
+    directoryOnly: true,
     help: "Nothing under the path is a success.",
   },
 } as const satisfies Record<string, Option>;

@@ -8,7 +8,7 @@ import { effortConfig, holdAfterWrongOptionsMs } from "./effort.ts";
 import { helpText, verbs } from "./help.ts";
 import { quote } from "./kinds.ts";
 import { suggestion, variableOf } from "./names.ts";
-import { type OptionName, optionNames, optionsOf } from "./options.ts";
+import { definitionOf, type OptionName, optionNames, optionsOf } from "./options.ts";
 import { resolveSettings, type Settings } from "./settings.ts";
 import { sourceConfig } from "./source.ts";
 import { parseSpec, type Spec } from "./spec.ts";
@@ -60,7 +60,7 @@ export async function parseConfig(input: ConfigInput): Promise<ParsedConfig> {
 /** What of the output options counts when `parseConfig` has thrown. Never throws: wrong ones read as not given. */
 export function parseFallback(input: Omit<ConfigInput, "readText" | "cgroup" | "workingDirectory">): Pick<
   OutputConfig,
-  "logFormat" | "logLevel" | "terminationLog" | "terminationLogGiven"
+  "logFormat" | "logLevel" | "terminationLog" | "terminationLogGiven" | "quitUrl"
 > & {
   readonly failHoldMs: number;
 } {
@@ -68,9 +68,9 @@ export function parseFallback(input: Omit<ConfigInput, "readText" | "cgroup" | "
   const verb = knownVerb(scan.verb);
   const texts = collectTexts(scan, verb ?? "populate", input.env, { problems: [], warnings: [] });
   const settings = resolveSettings(texts, []);
-  const { logFormat, logLevel, terminationLog, terminationLogGiven } = outputConfig(settings);
+  const { logFormat, logLevel, terminationLog, terminationLogGiven, quitUrl } = outputConfig(settings);
   const failHoldMs = holdAfterWrongOptionsMs(settings, { ...input, verb });
-  return { logFormat, logLevel, terminationLog, terminationLogGiven, failHoldMs };
+  return { logFormat, logLevel, terminationLog, terminationLogGiven, quitUrl, failHoldMs };
 }
 
 function knownVerb(name: string | undefined): Verb | undefined {
@@ -137,7 +137,7 @@ interface Parts {
 
 function build({ settings, spec, verb, input, remarks }: Parts): Config {
   const { problems, warnings } = remarks;
-  const source = sourceConfig(settings, problems);
+  const source = sourceConfig(settings, input.env, problems);
   const config = {
     verb,
     dryRun: settings.get("dry-run"),
@@ -147,8 +147,12 @@ function build({ settings, spec, verb, input, remarks }: Parts): Config {
     effort: effortConfig(settings, { ...input, verb, scheme: source.endpoint.scheme }, remarks),
     output: outputConfig(settings),
   };
-  if (config.output.ownerUid !== undefined && config.output.metricsListen === undefined) {
-    warnings.push(`${settings.label("owner-uid")} has no effect without --metrics-listen`);
+  const { metricsListen, metricsPush } = config.output;
+  if (settings.from("owner-uid") !== undefined && metricsListen === undefined && metricsPush === undefined) {
+    warnings.push(`${settings.label("owner-uid")} has no effect without --metrics-listen or --metrics-push`);
+  }
+  if (settings.from("metrics-label") !== undefined && metricsPush === undefined) {
+    warnings.push(`${settings.label("metrics-label")} has no effect without --metrics-push`);
   }
   return { ...config, warnings };
 }
@@ -172,6 +176,9 @@ function targetConfig(settings: Settings, workingDirectory: string, problems: st
     unsupported: settings.get("unsupported"),
     resume: !settings.get("no-resume"),
     resumeWithinMs: settings.get("resume-within"),
+    directoryOnly: optionNames
+      .filter((name) => definitionOf(name).directoryOnly && settings.from(name) !== undefined)
+      .map((name) => settings.label(name)),
   };
 }
 
@@ -183,7 +190,10 @@ function outputConfig(settings: Settings): OutputConfig {
     terminationLog: settings.get("termination-log"),
     terminationLogGiven: settings.from("termination-log") !== undefined,
     metricsListen: settings.get("metrics-listen"),
+    metricsPush: settings.get("metrics-push"),
+    metricsLabels: settings.get("metrics-label") ?? {},
     ownerUid: settings.get("owner-uid"),
+    quitUrl: settings.get("quit-url"),
   };
 }
 

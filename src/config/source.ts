@@ -1,12 +1,14 @@
 import type { SourceConfig } from "./config.ts";
 import { variableOf } from "./names.ts";
 import type { Settings } from "./settings.ts";
+import { shardConfig } from "./shard.ts";
 import { type Endpoint, hostWithoutBucket, isAddress, regionOfHost } from "./source-kinds.ts";
+import type { Environment } from "./texts.ts";
 
 const nowhere: Endpoint = { scheme: "https", host: "", port: 443 };
 
 /** What to read, and from where. After a problem its fields may stand in for what is not known. */
-export function sourceConfig(settings: Settings, problems: string[]): SourceConfig {
+export function sourceConfig(settings: Settings, env: Environment, problems: string[]): SourceConfig {
   const bucket = settings.get("bucket");
   if (bucket === undefined && !settings.broken("bucket")) {
     problems.push(`the bucket is missing: give --bucket, ${variableOf("bucket")} or spec.bucket`);
@@ -21,6 +23,7 @@ export function sourceConfig(settings: Settings, problems: string[]): SourceConf
     exclude: settings.get("exclude") ?? [],
     filesFrom: settings.get("files-from"),
     allowEmpty: settings.get("allow-empty"),
+    shard: shardConfig(settings, env, problems),
     caFile: settings.get("ca-file"),
     transport: settings.get("transport"),
   };

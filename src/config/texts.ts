@@ -88,7 +88,8 @@ function variables(verb: Verb, env: Environment, { warnings }: Remarks): readonl
       continue;
     }
     const meant = nearest(name, known);
-    if (meant !== undefined) warnings.push(`${variable} is no variable of ours; did you mean ${variableOf(meant)}?`);
+    const hint = meant === undefined ? "" : `; did you mean ${variableOf(meant)}?`;
+    warnings.push(`${variable} is no variable of ours${hint}`);
   }
   return found;
 }

@@ -39,7 +39,7 @@ interface WatchedSignal {
 
 const idle: PlaneStats = { receivedBytes: 0, writtenBytes: 0, sourceSeconds: 0, diskSeconds: 0, bufferBytes: 0 };
 /** Young objects here die within a request; a small nursery keeps the thread's memory small. */
-const nurseryMiB = 8;
+const nurseryMiB = 16;
 
 /** The main thread's handle of one data thread. A thread that dies rejects every call, then and later, with its error. */
 export class DataThread implements AsyncDisposable {

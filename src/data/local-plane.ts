@@ -17,8 +17,7 @@ import type {
   WholeRequest,
   WholeWatcher,
 } from "../types.ts";
-import type { LargeFile } from "../volume/large-file.ts";
-import type { VolumeWriter } from "../volume/volume-writer.ts";
+import type { OpenFile, TargetWriter } from "../volume/target-writer.ts";
 import { RangeSink } from "./range-sink.ts";
 import { largestWholeBytes, leaseBytes, type Slabs } from "./slabs.ts";
 import { WholeSink } from "./whole-sink.ts";
@@ -27,7 +26,9 @@ export interface LocalPlaneParts {
   readonly transport: Transport;
   readonly reader: ObjectReader;
   readonly slabs: Slabs;
-  readonly writer: VolumeWriter;
+  readonly writer: TargetWriter;
+  /** See `DataPlane`. */
+  readonly heldBytes: number;
   /** Whether files that are open at the end stay, for another run to go on with. */
   readonly keepsUnfinished: boolean;
 }
@@ -36,12 +37,16 @@ export interface LocalPlaneParts {
 export class LocalPlane implements DataPlane {
   readonly wholeBytes = largestWholeBytes;
   readonly #parts: LocalPlaneParts;
-  readonly #files = new Map<FileId, LargeFile>();
+  readonly #files = new Map<FileId, OpenFile>();
   readonly #totals = { receivedBytes: 0, writtenBytes: 0, sourceSeconds: 0, diskSeconds: 0 };
   #nextFile = 1;
 
   constructor(parts: LocalPlaneParts) {
     this.#parts = parts;
+  }
+
+  get heldBytes(): number {
+    return this.#parts.heldBytes;
   }
 
   bufferCost(bodyBytes: number): number {
@@ -59,7 +64,7 @@ export class LocalPlane implements DataPlane {
 
   async #copyWhole({ key, etag, target }: WholeRequest, signal: AbortSignal): Promise<Verification> {
     const { reader, slabs, writer } = this.#parts;
-    using lease = await slabs.lease(target.sizeBytes);
+    using lease = slabs.tryLease(target.sizeBytes) ?? (await slabs.lease(target.sizeBytes));
     const [slab] = lease.slabs;
     if (!slab) throw new RangeError("a lease without a slab");
     const sink = new WholeSink(slab, target.sizeBytes);
@@ -108,9 +113,9 @@ export class LocalPlane implements DataPlane {
 
   async copyRange({ key, etag, objectBytes, file, range }: RangeRequest, signal: AbortSignal): Promise<RangeResult> {
     const { reader, slabs } = this.#parts;
-    const largeFile = this.#file(file);
+    const open = this.#file(file);
     using lease = await slabs.lease(range.length);
-    const sink = new RangeSink(slabs.kernel, lease.slabs, largeFile, range);
+    const sink = new RangeSink(slabs.kernel, lease.slabs, open, range);
     const startMs = performance.now();
     try {
       const head = await this.#counted(() => reader.read({ key, etag, objectBytes, range }, sink, signal));
@@ -167,13 +172,13 @@ export class LocalPlane implements DataPlane {
     this.#parts.writer[Symbol.dispose]();
   }
 
-  #keep(file: LargeFile): FileId {
+  #keep(file: OpenFile): FileId {
     const id = this.#nextFile++;
     this.#files.set(id, file);
     return id;
   }
 
-  #file(id: FileId): LargeFile {
+  #file(id: FileId): OpenFile {
     const file = this.#files.get(id);
     if (!file) throw new Error(`file ${id} is not open`);
     return file;

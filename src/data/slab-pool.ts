@@ -38,8 +38,12 @@ export class SlabPool {
   /** Throws RangeError when there are not so many. */
   async lease(count: number): Promise<Slab[]> {
     if (count > this.#count) throw new RangeError(`${count} slabs of ${this.#count} are asked for`);
-    if (this.#waiting.length === 0 && this.#free.length >= count) return this.#free.splice(-count);
-    return new Promise((resolve) => this.#waiting.push({ count, resolve }));
+    return this.tryLease(count) ?? new Promise((resolve) => this.#waiting.push({ count, resolve }));
+  }
+
+  /** Undefined when there are not so many now, or others wait for some. */
+  tryLease(count: number): Slab[] | undefined {
+    return this.#waiting.length === 0 && this.#free.length >= count ? this.#free.splice(-count) : undefined;
   }
 
   release(slabs: readonly Slab[]): void {

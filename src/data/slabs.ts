@@ -31,9 +31,24 @@ export class Slabs {
 
   /** One slab that holds the whole body, or two to fill and write in turn. */
   async lease(bodyBytes: number): Promise<SlabLease> {
-    const pool = bodyBytes <= smallSlabBytes ? this.#small : this.#large;
-    return new SlabLease(pool, await pool.lease(bodyBytes > largeSlabBytes ? 2 : 1));
+    const pool = this.#poolOf(bodyBytes);
+    return new SlabLease(pool, await pool.lease(slabsFor(bodyBytes)));
   }
+
+  /** The same where there is nothing to wait for. */
+  tryLease(bodyBytes: number): SlabLease | undefined {
+    const pool = this.#poolOf(bodyBytes);
+    const slabs = pool.tryLease(slabsFor(bodyBytes));
+    return slabs && new SlabLease(pool, slabs);
+  }
+
+  #poolOf(bodyBytes: number): SlabPool {
+    return bodyBytes <= smallSlabBytes ? this.#small : this.#large;
+  }
+}
+
+function slabsFor(bodyBytes: number): number {
+  return bodyBytes > largeSlabBytes ? 2 : 1;
 }
 
 /** Buffer bytes that `Slabs.lease` takes for a body. */

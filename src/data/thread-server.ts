@@ -15,7 +15,7 @@ import {
 /** How often counters are told. */
 const statsMs = 100;
 /** Copied objects that are worth a message of their own; fewer wait this long for company, while others are running. */
-const manyCopied = 16;
+const manyCopied = 32;
 const companyMs = 1;
 
 /** A signal of the main thread, for as long as calls of this thread depend on it. */

@@ -11,7 +11,7 @@ import type {
   WholeRequest,
   WholeWatcher,
 } from "../types.ts";
-import type { PlaneSetup } from "./build-plane.ts";
+import { heldBytesOf, type PlaneSetup } from "./build-plane.ts";
 import { DataThread } from "./data-thread.ts";
 import { largestWholeBytes, leaseBytes } from "./slabs.ts";
 import { restoreError } from "./thread-protocol.ts";
@@ -35,12 +35,14 @@ interface SharedFile {
 /** The data plane over worker threads: every request goes to the thread that has the fewest. */
 export class ThreadedPlane implements DataPlane {
   readonly wholeBytes = largestWholeBytes;
+  readonly heldBytes: number;
   readonly #threads: readonly DataThread[];
   readonly #files = new Map<FileId, SharedFile>();
   readonly #unsubscribe: () => void;
   #nextFile = 1;
 
   constructor({ setup, threads, signing, onSigningChange }: ThreadedPlaneOptions) {
+    this.heldBytes = heldBytesOf(setup.writer);
     const each: PlaneSetup = {
       ...setup,
       memoryBytes: Math.floor(setup.memoryBytes / threads),

@@ -31,19 +31,23 @@ export function addExtent(extents: Extent[], extent: Extent): void {
 
 /**
  * Tiles what `extents` (ascending, disjoint) leave of [0, sizeBytes) with ranges of at most `rangeBytes`, in order and
- * one at a time: a huge object has millions. All start at multiples of 4 KiB when extents and `rangeBytes` do.
+ * one at a time: a huge object has millions. None crosses `cutAt`. All start at multiples of 4 KiB when extents,
+ * `rangeBytes` and `cutAt` do.
  */
 export function* missingRanges(
   sizeBytes: number,
   rangeBytes: number,
   extents: readonly Extent[],
+  cutAt = 0,
 ): Generator<ByteRange, void, void> {
   // A copy: whoever takes the ranges adds to the extents meanwhile.
   const ends = [...extents, { start: sizeBytes, length: 0 }];
   let start = 0;
   for (const next of ends) {
-    for (; start < next.start; start += rangeBytes) {
-      yield { start, length: Math.min(rangeBytes, next.start - start) };
+    while (start < next.start) {
+      const end = Math.min(start + rangeBytes, next.start, start < cutAt ? cutAt : next.start);
+      yield { start, length: end - start };
+      start = end;
     }
     start = endOf(next);
   }

@@ -1,11 +1,14 @@
 import type { CheckpointState } from "./checkpoint.ts";
-import { stringifyCheckpoint } from "./checkpoint-format.ts";
+import { fittingCheckpoint } from "./checkpoint-fit.ts";
 import { type CheckpointLimits, CheckpointSchedule } from "./checkpoint-schedule.ts";
 import { mostOpen, OpenList } from "./open-list.ts";
-import { type SyncPorts, waited } from "./periodic-sync.ts";
+import type { SyncPorts } from "./periodic-sync.ts";
+import { nextPoll } from "./poll.ts";
 import { SourceDigest } from "./source-digest.ts";
 
 export interface CheckpointPorts extends SyncPorts {
+  /** Whether there is room for the text; undefined where there always is. */
+  readonly fits?: (text: string) => boolean;
   /** Puts the text on stable storage in place of the former one. */
   readonly save: (text: string) => Promise<void>;
   /** Milliseconds since the epoch. */
@@ -46,7 +49,7 @@ export class Checkpointer {
   async run(signal: AbortSignal): Promise<void> {
     const { clock, done } = this.#options.ports;
     this.#begun = true;
-    while (await waited(clock, signal)) {
+    while (await nextPoll(clock, signal)) {
       if (this.#schedule.due(clock.nowMs(), done(), this.list.urgent)) await this.#take();
     }
   }
@@ -62,7 +65,8 @@ export class Checkpointer {
     const state = this.list.snapshot();
     if (!state) return;
     const digest = this.digest.stateAt(state.frontier);
-    const text = stringifyCheckpoint({ ...state, fingerprint, firstStartedAt, savedAtMs: ports.wallMs(), digest });
+    const whole = { ...state, fingerprint, firstStartedAt, savedAtMs: ports.wallMs(), digest };
+    const text = fittingCheckpoint(whole, ports.fits);
     const startedMs = clock.nowMs();
     this.#schedule.started(startedMs, done());
     try {

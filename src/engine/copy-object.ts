@@ -15,9 +15,8 @@ import type {
 import { endOf, missingRanges } from "./checkpoint-extents.ts";
 import { currentVersion } from "./current-version.ts";
 import { LinkedAbort } from "./linked-abort.ts";
-import type { OpenList } from "./open-list.ts";
-import type { OpenObject } from "./open-list-object.ts";
-import type { CopyTask } from "./plan.ts";
+import type { OpenObject, ProgressList } from "./open-list-object.ts";
+import type { CopyTask, PathRules } from "./plan.ts";
 import { ReceivedRanges } from "./received-ranges.ts";
 import type { Requests } from "./requests.ts";
 import { backoffMs, verdicts } from "./retry.ts";
@@ -34,6 +33,7 @@ export interface ObjectParts {
   readonly lanes: number;
   /** Times that an object may start over because it changed or did not match its checksum. */
   readonly restarts: number;
+  readonly rules: Pick<PathRules, "versionOf">;
 }
 
 /** The version that was copied and what proved it right. */
@@ -44,7 +44,7 @@ export interface CopiedObject {
 
 /** Where an object's progress is kept, so that another run can go on with it. */
 export interface Tracked {
-  readonly list: OpenList;
+  readonly list: ProgressList;
   readonly open: OpenObject;
 }
 
@@ -62,7 +62,7 @@ export async function copyObject(
 ): Promise<CopiedObject> {
   let entry = task.entry;
   for (let restarts = 0, failed = earlier; ; restarts++, failed = undefined) {
-    const target: FileTarget = { ...task.target, sizeBytes: entry.sizeBytes, modifiedMs: entry.modifiedMs };
+    const target = restarts === 0 ? task.target : targetOf(entry, task, parts);
     try {
       if (tracked)
         await makeWay(entry, target, { ...parts, earlier: task.earlier === true && restarts === 0 }, signal, tracked);
@@ -77,6 +77,12 @@ export async function copyObject(
       if (error.kind === "changed") entry = await currentVersion(entry, parts, signal);
     }
   }
+}
+
+/** Where another version of the object is made: under a temporary name of its own, so that no run takes one for the other. */
+function targetOf(entry: ObjectEntry, { target: { path } }: CopyTask, { rules }: ObjectParts): FileTarget {
+  const { sizeBytes, modifiedMs } = entry;
+  return { path, sizeBytes, modifiedMs, version: rules.versionOf(entry) };
 }
 
 /** Unless there are extents to go on with, nothing is left of the object then, and no checkpoint says otherwise. */
@@ -119,7 +125,7 @@ async function copyRanges(
     await plane.settleFile(file);
     return verification;
   } catch (error) {
-    if (tracked && (signal.aborted || !isUseless(error))) {
+    if (tracked && tracked.open.extents.length > 0 && (signal.aborted || !isUseless(error))) {
       await plane.leaveFile(file);
     } else {
       tracked?.open.reset(entry);
@@ -162,13 +168,14 @@ async function receiveRanges(
   const received = new ReceivedRanges(entry.key, extents);
   using attempt = new LinkedAbort(runSignal);
   // Shared by the lanes: whoever is free takes the next range.
-  const ranges = missingRanges(entry.sizeBytes, parts.rangeBytes, extents);
+  const { heldBytes } = parts.plane;
+  const ranges = missingRanges(entry.sizeBytes, parts.rangeBytes, extents, heldBytes);
   const lane = async (): Promise<void> => {
     for (const range of ranges) {
       if (attempt.signal.aborted) return;
       const result = await receiveRange(entry, file, range, parts, attempt.signal);
       received.add(range, result);
-      open?.extent({ ...range, crc64: result.crc64 });
+      if (range.start >= heldBytes) open?.extent({ ...range, crc64: result.crc64 });
     }
   };
   const lanes = Math.min(parts.lanes, Math.ceil(entry.sizeBytes / parts.rangeBytes));

@@ -5,6 +5,7 @@ import { Copying } from "./copying.ts";
 import { type CopyDecision, Feeder } from "./feeder.ts";
 import { HandedOut } from "./handed-out.ts";
 import type { Ledger } from "./ledger.ts";
+import { clearLeftBehind } from "./left-behind.ts";
 import type { Limiter } from "./limiter.ts";
 import { LinkedAbort } from "./linked-abort.ts";
 import type { Pages } from "./listing.ts";
@@ -32,7 +33,7 @@ export interface CopyParts {
   readonly publisher: Publisher | undefined;
   /** Keeps what another run needs to go on; undefined where none could. */
   readonly checkpointer?: Checkpointer | undefined;
-  /** Syncs the volume meanwhile where no checkpointer and no publisher does. */
+  /** Syncs the volume meanwhile where neither a checkpointer nor a publisher does. */
   readonly syncing?: PeriodicSync | undefined;
   /** Called once, when all that can be foreseen is in order and before anything is written. */
   readonly begin: () => Promise<void>;
@@ -40,6 +41,8 @@ export interface CopyParts {
 
 export interface CopyOptions {
   readonly select: (relative: string) => boolean;
+  /** Whether an object is this process's; what is not counts only for the digest, and where its name is in the way. */
+  readonly share: (key: string) => boolean;
   readonly unsupported: "fail" | "skip";
   readonly maxFailures: number | undefined;
   readonly dryRun: boolean;
@@ -81,6 +84,7 @@ export async function copyAll(
     await feeding;
     stop.signal.throwIfAborted();
     if (feeder.doomed) throw new TooManyFailures();
+    await clearLeftBehind(prefix.length, parts);
     return { sourceDigest: feeder.digest() };
   } finally {
     stop.abort(new Error("the run has ended"));
@@ -96,21 +100,22 @@ async function copyQueued(
   options: CopyOptions,
   stop: LinkedAbort,
 ): Promise<void> {
-  const { plane, checkpointer } = parts;
+  const { plane, publisher, checkpointer } = parts;
   if (!plane) throw new Error("there is no data plane to copy with");
   await parts.begin();
+  const list = checkpointer?.list ?? publisher?.unfinished;
   stop.signal.addEventListener("abort", () => queue.close({ error: stop.signal.reason }), { once: true });
   const fail = (error: unknown): void => stop.abort(error);
-  const tasks = new HandedOut(queue, feeder, checkpointer, stop.signal);
-  const copying = new Copying({ ...parts, plane }, options, stop);
-  using meanwhile = new LinkedAbort(stop.signal);
-  const syncing = (checkpointer ?? parts.syncing)?.run(meanwhile.signal).catch(fail);
+  const tasks = new HandedOut(queue, feeder, list, stop.signal);
+  const copying = new Copying({ ...parts, plane, list }, options, stop);
+  using keeping = new LinkedAbort(stop.signal);
+  const keepers = [checkpointer, publisher, parts.syncing].map((keeper) => keeper?.run(keeping.signal).catch(fail));
   await copying.run(tasks).catch(fail);
   await copying.ended();
-  meanwhile.abort(new Error("the work has ended"));
-  await syncing;
+  keeping.abort(new Error("the work has ended"));
+  await Promise.all(keepers);
   stop.signal.throwIfAborted();
-  await parts.publisher?.flush();
+  await publisher?.flush();
 }
 
 /** A dry run, and one that cannot succeed any more, only look at the rest of the listing. */

@@ -4,14 +4,15 @@ import { type CopiedObject, copyObject } from "./copy-object.ts";
 import type { CopyOptions, CopyParts } from "./copy-run.ts";
 import type { HandedOut, Work } from "./handed-out.ts";
 import type { LinkedAbort } from "./linked-abort.ts";
+import type { ProgressList } from "./open-list-object.ts";
 import { isObjectsOwn } from "./retry.ts";
 import { TooManyFailures } from "./too-many-failures.ts";
 import { isWhole, WholeObjects } from "./whole-objects.ts";
 
-type CopyingParts = CopyParts & { readonly plane: DataPlane };
+type CopyingParts = CopyParts & { readonly plane: DataPlane; readonly list: ProgressList | undefined };
 
 /** Objects of many ranges that are open at once: enough to spread writers over files, few enough to finish soon. */
-const largeAtOnce = 8;
+export const largeAtOnce = 8;
 
 /**
  * Takes tasks in their order and brings each to its end. The first attempt of a whole object is one of a batch; objects of
@@ -68,8 +69,7 @@ export class Copying {
 
   async #begin(work: Work): Promise<void> {
     this.#open++;
-    const { kind, entry, earlier } = work.task;
-    if (kind === "file" && !earlier && isWhole(entry, this.#objectParts)) {
+    if (this.#isFresh(work)) {
       try {
         await this.#wholes.add(work);
       } catch (error) {
@@ -82,6 +82,11 @@ export class Copying {
     if (this.#alone < this.#options.concurrency) return;
     this.#wholes.flush();
     while (this.#alone >= this.#options.concurrency) await this.#change();
+  }
+
+  /** Whether a whole object needs no look at what an earlier run may have left of it. */
+  #isFresh({ task: { kind, entry, earlier }, open }: Work): boolean {
+    return kind === "file" && !earlier && !open?.extents.length && isWhole(entry, this.#objectParts);
   }
 
   #end(work: Work, copied: CopiedObject): void {
@@ -140,7 +145,7 @@ export class Copying {
   }
 
   async #copy(work: Work, earlier: CopyError | undefined): Promise<void> {
-    const { plane, ledger, checkpointer } = this.#parts;
+    const { plane, ledger, list } = this.#parts;
     const { task, open } = work;
     const { signal } = this.#stop;
     if (signal.aborted) return;
@@ -151,7 +156,7 @@ export class Copying {
         open?.copied(0, undefined);
         return;
       }
-      const tracked = checkpointer && open && { list: checkpointer.list, open };
+      const tracked = list && open && { list, open };
       await this.#finish(work, await copyObject(task, this.#objectParts, signal, tracked, earlier));
     } catch (error) {
       if (signal.aborted || !isObjectsOwn(error)) throw error;
@@ -174,8 +179,10 @@ export class Copying {
 
   #published(work: Work, copied: CopiedObject, error: unknown): void {
     if (error === undefined) this.#copied(work, copied);
-    else if (isObjectsOwn(error)) this.#failed(work, error);
-    else this.#stop.abort(error);
+    else if (isObjectsOwn(error)) {
+      work.open?.reset(work.open.entry); // the volume has removed it
+      this.#failed(work, error);
+    } else this.#stop.abort(error);
   }
 
   /** An object that an earlier run listed: what that one left of it goes too. */

@@ -20,6 +20,7 @@ const codeOfKind = {
   server: exitCodes.passing,
   throttled: exitCodes.passing,
   busy: exitCodes.passing,
+  identity: exitCodes.passing,
   expired: exitCodes.source,
   auth: exitCodes.source,
   credentials: exitCodes.source,

@@ -69,8 +69,9 @@ export class Feeder {
       this.#watchOrder(page.entries);
       const selected = page.entries.filter(({ key }) => this.#options.select(key.slice(this.#prefixLength)));
       for (const entry of selected) this.#digest.add(entry);
-      const served = await this.#served(this.#new(selected, from?.frontier), signal);
-      await this.#feed(await this.#planAll(served, () => this.#planner), signal);
+      const own = new Set(selected.filter((entry) => this.#isOwn(entry, from?.frontier)));
+      const served = await this.#served([...own], signal);
+      await this.#feed(await this.#planPage(selected, own, served), signal);
     }
     ledger.listingEnded();
     logger.info("listing complete", { ...ledger.counts.listed });
@@ -87,9 +88,8 @@ export class Feeder {
     }
     if (this.#ascends) return;
     checkpointer.list.outOfOrder();
-    logger.warn("listing", {
-      problem: "keys do not come in ascending order: a later run could not go on from this one",
-    });
+    const problem = "keys do not come in ascending order: a later run could not go on from this one";
+    logger.warn("listing", { problem });
   }
 
   /** The earlier run's open entries come first; then its listing goes on. */
@@ -106,32 +106,21 @@ export class Feeder {
       for (const ancestor of ancestorsOf(key, this.#prefixLength)) if (files.has(ancestor)) planner.knowFile(ancestor);
       return planner;
     };
-    const served = await this.#served(entries, signal);
-    await this.#feed(await this.#planAll(await this.#mended(served, plannerOf, signal), plannerOf), signal);
+    const tasks: CopyTask[] = [];
+    // What an earlier run could not plan may have been removed since, or restored.
+    const isRefused = (entry: ObjectEntry): boolean => plannerOf(entry).plan(entry).status === "refused";
+    const served = await servedVersions(await this.#served(entries, signal), this.#parts, signal, isRefused);
+    for (const entry of await this.#found(served)) await this.#plan(entry, plannerOf(entry), tasks);
+    await this.#feed(tasks, signal);
     if (digest.startAfter === undefined) return;
     const beginnings = beginningsOf(digest.startAfter.toString(), this.#prefixLength);
     const known = new Set(await standingFiles(beginnings, this.#prefixLength, parts));
     for (const key of beginnings) if (known.has(key) || this.#earlier.has(key)) this.#planner.knowFile(key);
   }
 
-  /** With what an earlier run could not plan as it is now: such objects may have been removed since, or restored. */
-  async #mended(
-    entries: readonly ObjectEntry[],
-    plannerOf: (entry: ObjectEntry) => Planner,
-    signal: AbortSignal,
-  ): Promise<readonly ObjectEntry[]> {
-    const isRefused = (entry: ObjectEntry): boolean => plannerOf(entry).plan(entry).status === "refused";
-    return this.#found(await servedVersions(entries, this.#parts, signal, isRefused));
-  }
-
-  /** Those beyond the frontier; of the others only the names matter. */
-  #new(entries: readonly ObjectEntry[], frontier: Position | undefined): readonly ObjectEntry[] {
-    if (frontier === undefined) return entries;
-    return entries.filter((entry) => {
-      const isNew = comparePositions(entry.key, frontier) > 0;
-      if (!isNew) this.#planner.plan(entry);
-      return isNew;
-    });
+  /** Whether an entry is this process's, and not one that an earlier run of it has handed out. */
+  #isOwn({ key }: ObjectEntry, frontier: Position | undefined): boolean {
+    return (frontier === undefined || comparePositions(key, frontier) > 0) && this.#options.share(key);
   }
 
   async #feed(planned: readonly CopyTask[], signal: AbortSignal): Promise<void> {
@@ -139,8 +128,12 @@ export class Feeder {
     this.#judge(); // also by keys that were looked up in vain
     if (this.#doomed) return;
     // What an earlier run left of its open files is not counted as free: they cannot be asked to fit once more.
-    for (const { task, existing } of tasks) if (!task.earlier) this.#parts.space.claim(task, existing);
+    for (const { task, existing } of tasks) if (!this.#hasRoom(task)) this.#parts.space.claim(task, existing);
     for (const { task } of tasks) await this.#queue.put(task);
+  }
+
+  #hasRoom({ earlier = false, entry }: CopyTask): boolean {
+    return earlier || this.#parts.publisher?.unfinished?.waitsFor(entry) === true;
   }
 
   /** With links replaced by what they lead to; one that leads nowhere is its own failure. */
@@ -155,21 +148,36 @@ export class Feeder {
     return served.flatMap((each) => (each.status === "served" ? [each.entry] : []));
   }
 
-  async #planAll(entries: readonly ObjectEntry[], plannerOf: (entry: ObjectEntry) => Planner): Promise<CopyTask[]> {
-    const { ledger, checkpointer } = this.#parts;
+  /** Plans those of `own` that are served; of what others copy only the names matter. */
+  async #planPage(
+    listed: readonly ObjectEntry[],
+    own: ReadonlySet<ObjectEntry>,
+    served: readonly ObjectEntry[],
+  ): Promise<CopyTask[]> {
     const tasks: CopyTask[] = [];
-    for (const entry of entries) {
-      const planned = plannerOf(entry).plan(entry);
-      if (planned.status === "task") {
-        tasks.push(this.#earlier.has(entry.key) ? { ...planned.task, earlier: true } : planned.task);
-      } else if (planned.status === "refused") {
-        await this.#refused(entry, planned.error);
-      } else {
-        ledger.copied(entry.key, 0, undefined);
-        checkpointer?.list.passed(entry, "copied");
+    let next = 0;
+    for (const entry of listed) {
+      const version = served[next];
+      if (!own.has(entry)) this.#planner.plan(entry);
+      else if (version?.key === entry.key) {
+        next++;
+        await this.#plan(version, this.#planner, tasks);
       }
     }
     return tasks;
+  }
+
+  async #plan(entry: ObjectEntry, planner: Planner, tasks: CopyTask[]): Promise<void> {
+    const { ledger, checkpointer } = this.#parts;
+    const planned = planner.plan(entry);
+    if (planned.status === "task") {
+      tasks.push(this.#earlier.has(entry.key) ? { ...planned.task, earlier: true } : planned.task);
+    } else if (planned.status === "refused") {
+      await this.#refused(entry, planned.error);
+    } else {
+      ledger.copied(entry.key, 0, undefined);
+      checkpointer?.list.passed(entry, "copied");
+    }
   }
 
   async #refused(entry: ObjectEntry, error: CopyError): Promise<void> {

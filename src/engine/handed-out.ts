@@ -1,6 +1,5 @@
-import type { Checkpointer } from "./checkpointer.ts";
 import type { Feeder } from "./feeder.ts";
-import type { OpenObject } from "./open-list-object.ts";
+import type { OpenObject, ProgressList } from "./open-list-object.ts";
 import type { CopyTask } from "./plan.ts";
 import type { BoundedQueue } from "./queue.ts";
 
@@ -10,28 +9,28 @@ export interface Work {
   readonly open: OpenObject | undefined;
 }
 
-/** The tasks of the queue; each gets its place on the open list in the turn in which it leaves the queue. */
+/** The tasks of the queue; each gets its place on the list, if there is one, in the turn in which it leaves the queue. */
 export class HandedOut {
   readonly #queue: BoundedQueue<CopyTask>;
   readonly #feeder: Pick<Feeder, "doomed">;
-  readonly #checkpointer: Checkpointer | undefined;
+  readonly #list: ProgressList | undefined;
   readonly #signal: AbortSignal;
 
   constructor(
     queue: BoundedQueue<CopyTask>,
     feeder: Pick<Feeder, "doomed">,
-    checkpointer: Checkpointer | undefined,
+    list: ProgressList | undefined,
     signal: AbortSignal,
   ) {
     this.#queue = queue;
     this.#feeder = feeder;
-    this.#checkpointer = checkpointer;
+    this.#list = list;
     this.#signal = signal;
   }
 
   /** The next task if it can be had at once; undefined does not mean the end. Throws what the queue was closed with. */
   now(): Work | undefined {
-    const { list } = this.#checkpointer ?? {};
+    const list = this.#list;
     if (this.#feeder.doomed || (list && !list.hasRoom)) return undefined;
     let open: OpenObject | undefined;
     const task = this.#queue.takeNow(({ entry }) => {
@@ -42,7 +41,7 @@ export class HandedOut {
 
   /** Waits for the next task; undefined is the end. Throws like `now`, and the signal's reason. */
   async next(): Promise<Work | undefined> {
-    const { list } = this.#checkpointer ?? {};
+    const list = this.#list;
     if (this.#feeder.doomed) return undefined;
     await list?.room(this.#signal);
     let open: OpenObject | undefined;

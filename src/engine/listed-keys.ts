@@ -13,9 +13,11 @@ export interface KeyListParts {
   readonly ledger: Ledger;
   /** HEAD requests at once. */
   readonly concurrency: number;
+  /** Whether a key is this process's; the others are not looked up. */
+  readonly share: (key: string) => boolean;
 }
 
-/** Pages made from a list of keys below `prefix` instead of a listing: one HEAD per key. */
+/** Pages made from a list of keys below `prefix` instead of a listing: one HEAD per key of this process. */
 export async function* pagesOfKeys(
   keys: AsyncIterable<string>,
   prefix: string,
@@ -37,7 +39,8 @@ export async function* pagesOfKeys(
     for (let batch: readonly string[]; ; ) {
       batch = await orAbort(nextBatch(iterator), abort.signal);
       if (batch.length === 0) return;
-      const found = await Promise.all(batch.map((key) => limit(look, key)));
+      const own = batch.filter((key) => parts.share(prefix + key));
+      const found = await Promise.all(own.map((key) => limit(look, key)));
       abort.signal.throwIfAborted();
       yield { entries: found.filter((entry) => entry !== undefined), receivedBytes: 0 };
     }

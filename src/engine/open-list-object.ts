@@ -15,6 +15,18 @@ export interface ListOfObjects {
   settled(object: OpenObject, settled: Settled): void;
 }
 
+/** Where objects are handed out, and what is written of them is known for as long as they are not settled. */
+export interface ProgressList {
+  /** Whether another entry may be handed out now. */
+  readonly hasRoom: boolean;
+  /** Resolves when another entry may be handed out. Rejects with the signal's reason or TooManyFailures. */
+  room(signal: AbortSignal): Promise<void>;
+  /** An entry that a worker begins now; undefined for one whose progress is of no interest. */
+  handOut(entry: ObjectEntry): OpenObject | undefined;
+  /** Resolves when no checkpoint says that anything of the object is there; it is to be copied as `entry`. */
+  startOver(object: OpenObject, entry: ObjectEntry, signal: AbortSignal): Promise<void>;
+}
+
 /** `waiting`: of an earlier run, not handed out yet. `settled`: not on the list any more. */
 export type Stage = "waiting" | "busy" | "failed" | "settled";
 
@@ -87,4 +99,10 @@ export class OpenObject {
   failed(): void {
     this.#list.failed(this);
   }
+}
+
+/** Notes the end of an object; throws Error if that is not its first. */
+export function endOnce(object: OpenObject, end: "settled" | "failed"): void {
+  if (object.stage !== "busy") throw new Error(`object ${object.position} cannot be ${end}: it is ${object.stage}`);
+  object.stage = end;
 }

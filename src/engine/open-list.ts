@@ -2,7 +2,15 @@ import type { ObjectEntry } from "../types.ts";
 import type { OpenEntry, OpenListState } from "./checkpoint.ts";
 import { comparePositions, type Position } from "./checkpoint-position.ts";
 import { SettledAhead, type Tallies, talliesFrom, tally } from "./open-list-ahead.ts";
-import { type ListOfObjects, OpenObject, type Settled, type Stage } from "./open-list-object.ts";
+import {
+  endOnce,
+  type ListOfObjects,
+  OpenObject,
+  type ProgressList,
+  type Settled,
+  type Stage,
+} from "./open-list-object.ts";
+import { Snapshots } from "./snapshots.ts";
 import { TooManyFailures } from "./too-many-failures.ts";
 
 /** Entries that may be open: far more than requests in flight, and a checkpoint of some megabytes at most. */
@@ -14,7 +22,7 @@ const noExtents: OpenEntry["extents"] = [];
  * The frontier, and the entries up to it that are not settled. Members know their place in an array: a `Map` would
  * leave a dead hash table behind at each rehash, which keeps the next one alive until the next full collection.
  */
-export class OpenList {
+export class OpenList implements ProgressList {
   readonly #capacity: number;
   readonly #members: OpenObject[] = [];
   /** Of an earlier run, by position, until they are handed out, passed or refused. */
@@ -26,10 +34,7 @@ export class OpenList {
   #keysAscend: boolean;
   #failures = 0;
   #overflowed = false;
-  /** Snapshots taken, and the last of them that is on stable storage. */
-  #taken = 0;
-  #saved = 0;
-  #startingOver = 0;
+  readonly #snapshots = new Snapshots();
   #waiters: (() => void)[] = [];
 
   /** `from` is what an earlier run left; its entries are to be handed out, passed or refused before any other. */
@@ -110,6 +115,7 @@ export class OpenList {
     } else {
       this.#overflowed = true;
       this.#wake();
+      this.#snapshots.wake();
     }
   }
 
@@ -131,35 +137,26 @@ export class OpenList {
    */
   async startOver(object: OpenObject, entry: ObjectEntry, signal: AbortSignal): Promise<void> {
     object.reset(entry);
-    this.#startingOver++;
-    try {
-      while (object.recordedIn !== undefined && object.recordedIn >= this.#saved) {
-        signal.throwIfAborted();
-        if (this.#overflowed) throw new TooManyFailures();
-        await this.#change(signal);
-      }
-      object.recordedIn = undefined;
-    } finally {
-      this.#startingOver--;
-    }
+    await this.#snapshots.without(object, signal, () => {
+      if (this.#overflowed) throw new TooManyFailures();
+    });
   }
 
   /** Whether somebody waits for the next checkpoint in order to start over. */
   get urgent(): boolean {
-    return this.#startingOver > 0;
+    return this.#snapshots.urgent;
   }
 
   /** The last snapshot taken is on stable storage and has replaced the one before. */
   saved(): void {
-    this.#saved = this.#taken;
-    this.#wakeAll();
+    this.#snapshots.saved();
   }
 
   /** The state at this moment; undefined when more entries failed than are kept: then no checkpoint may be taken. */
   snapshot(): OpenListState | undefined {
     if (this.#overflowed) return undefined;
     const frontier = this.#frontier;
-    this.#taken++;
+    this.#snapshots.begin();
     this.#ahead.moveTo(this.#counts, frontier);
     return { frontier, open: this.#openEntries(), counts: talliesFrom(this.#counts), keysAscend: this.#keysAscend };
   }
@@ -171,13 +168,7 @@ export class OpenList {
     return this.#members
       .filter(({ position }) => comparePositions(position, frontier) <= 0)
       .toSorted((a, b) => comparePositions(a.position, b.position))
-      .map((object) => this.#recorded(object));
-  }
-
-  #recorded(object: OpenObject): OpenEntry {
-    const { entry, position, extents } = object;
-    if (extents.length > 0) object.recordedIn = this.#taken;
-    return { entry, position, extents: [...extents] };
+      .map((object) => this.#snapshots.record(object));
   }
 
   #advance(position: Position): void {
@@ -246,15 +237,7 @@ export class OpenList {
 
   /** All of them: one that finds the queue empty would not wake the next. */
   #wake(): void {
-    if (this.#waiters.length > 0 && (this.hasRoom || this.#isStuck())) this.#wakeAll();
-  }
-
-  #wakeAll(): void {
+    if (this.#waiters.length === 0 || !(this.hasRoom || this.#isStuck())) return;
     for (const wake of this.#waiters.splice(0)) wake();
   }
-}
-
-function endOnce(object: OpenObject, end: "settled" | "failed"): void {
-  if (object.stage !== "busy") throw new Error(`object ${object.position} cannot be ${end}: it is ${object.stage}`);
-  object.stage = end;
 }

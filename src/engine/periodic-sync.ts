@@ -1,8 +1,6 @@
 import type { Clock, Counts } from "../types.ts";
 import { type CheckpointLimits, CheckpointSchedule } from "./checkpoint-schedule.ts";
-
-/** How often it is asked whether something is due. */
-const pollMs = 50;
+import { nextPoll } from "./poll.ts";
 
 export interface SyncPorts {
   /** Resolves when what was written before the call is on stable storage. */
@@ -25,22 +23,11 @@ export class PeriodicSync {
   /** Syncs until the signal aborts; resolves when no sync is under way. Throws what one failed with. */
   async run(signal: AbortSignal): Promise<void> {
     const { clock, done, sync } = this.#ports;
-    while (await waited(clock, signal)) {
+    while (await nextPoll(clock, signal)) {
       if (!this.#schedule.due(clock.nowMs(), done())) continue;
       this.#schedule.started(clock.nowMs(), done());
       await sync();
       this.#schedule.ended(clock.nowMs());
     }
-  }
-}
-
-/** Waits until it is to be asked again; false once the signal has aborted. */
-export async function waited(clock: Clock, signal: AbortSignal): Promise<boolean> {
-  try {
-    await clock.sleep(pollMs, signal);
-    return !signal.aborted;
-  } catch (error) {
-    if (signal.aborted) return false;
-    throw error;
   }
 }

@@ -8,6 +8,7 @@ export interface ReportFacts {
   readonly version: string;
   readonly source: CopyReport["source"];
   readonly target: string;
+  readonly shard: CopyReport["shard"];
   readonly dryRun: boolean;
   readonly sourceDigest: string | undefined;
   readonly startedAtMs: number;
@@ -39,6 +40,7 @@ export function buildReport(ledger: Ledger, verdict: Verdict, facts: ReportFacts
     version: facts.version,
     source: facts.source,
     target: facts.target,
+    shard: facts.shard,
     dryRun: facts.dryRun,
     sourceDigest: facts.sourceDigest ?? null,
     startedAt,

@@ -24,7 +24,7 @@ export interface RequestKind {
   readonly bufferBytes: number;
 }
 
-/** Consecutive refusals of kind `expired` that fresh credentials and the server's clock may cure. */
+/** Refusals of kind `expired` of one request without a success of any between them: of the clock, of the credentials, no more. */
 const mostRefreshes = 2;
 
 /** How often one request has failed so far. */
@@ -32,7 +32,11 @@ interface Failures {
   attempts: number;
   /** Those of `attempts` that use up retries. */
   counted: number;
+  /** Refusals of kind `expired` in all, and since a request of the run last succeeded. */
+  refusals: number;
   refreshes: number;
+  /** When the last of these was told of. */
+  refusedMs: number;
   readonly sinceMs: number;
 }
 
@@ -40,6 +44,9 @@ interface Failures {
 export class Requests {
   readonly #parts: RequestParts;
   #lastProgressMs: number;
+  #lastSuccessMs = Number.NEGATIVE_INFINITY;
+  /** When the attempt that failed so was begun. */
+  readonly #begunMs = new WeakMap<CopyError, number>();
   #answered = false;
 
   constructor(parts: RequestParts) {
@@ -65,7 +72,7 @@ export class Requests {
         return await this.#once(owner, kind, attempt, signal);
       } catch (error) {
         if (!(error instanceof CopyError) || signal.aborted) throw error;
-        failures ??= { attempts: 0, counted: 0, refreshes: 0, sinceMs: clock.nowMs() };
+        failures ??= { attempts: 0, counted: 0, refusals: 0, refreshes: 0, refusedMs: 0, sinceMs: clock.nowMs() };
         await this.#recover(error, failures, kind, signal);
         metrics.retried(error.kind);
       }
@@ -97,6 +104,7 @@ export class Requests {
     const startedMs = clock.nowMs();
     metrics.inFlight(admission.open);
     return new Attempt((error) => {
+      if (error) this.#begunMs.set(error, startedMs);
       const status = this.#judge(error, permit);
       permit[Symbol.dispose]();
       metrics.request(operation, status, (clock.nowMs() - startedMs) / 1000);
@@ -106,15 +114,11 @@ export class Requests {
 
   /** Does what must come before another attempt; throws the error when there is to be none. */
   async #recover(error: CopyError, failures: Failures, { what }: RequestKind, signal: AbortSignal): Promise<void> {
-    const { source, clock, limits, logger } = this.#parts;
+    const { clock, limits, logger } = this.#parts;
     const verdict = verdicts[error.kind];
-    if (verdict === "refresh" && failures.refreshes++ < mostRefreshes) {
+    if (verdict === "refresh" && this.#mayRefresh(failures)) {
       logger.info("credentials refused, asking anew", { key: what, error: error.message });
-      await source.refresh(error, signal).catch((failure: unknown) => {
-        // What was refused, such as our clock, says more than that there is nothing newer.
-        if (!(failure instanceof CopyError)) throw failure;
-        throw new CopyError(failure.kind, `${error.message}; ${failure.message}`, { cause: failure });
-      });
+      await this.#refresh(error, failures, signal);
       return;
     }
     if (verdict !== "retry") throw error;
@@ -130,6 +134,31 @@ export class Requests {
       waitMs,
     });
     await clock.sleep(waitMs, signal);
+  }
+
+  /** Refusals add up only while nothing else succeeds: as long as something does, credentials and clock are right. */
+  #mayRefresh(failures: Failures): boolean {
+    if (this.#lastSuccessMs >= failures.refusedMs) failures.refreshes = 0;
+    failures.refusedMs = this.#parts.clock.nowMs();
+    return failures.refreshes++ < mostRefreshes;
+  }
+
+  /** Resolves when the next attempt has something new to try; an answer to that is progress too. */
+  async #refresh(error: CopyError, failures: Failures, signal: AbortSignal): Promise<void> {
+    const { source, clock } = this.#parts;
+    // Whoever issues credentials must not be asked in a tight loop for an object that is refused again and again.
+    const before = failures.refusals++;
+    if (before >= mostRefreshes) await clock.sleep(backoffMs(before, clock.random()), signal);
+    const nowMs = clock.nowMs();
+    const sentMsAgo = nowMs - (this.#begunMs.get(error) ?? nowMs);
+    try {
+      await source.refresh({ serverTimeMs: error.serverTimeMs, sentMsAgo }, signal);
+    } catch (failure) {
+      // What was refused, such as our clock, says more than that there is nothing newer.
+      if (!(failure instanceof CopyError)) throw failure;
+      throw new CopyError(failure.kind, `${error.message}; ${failure.message}`, { cause: failure });
+    }
+    this.#progressed();
   }
 
   async #once<T>(owner: Owner, kind: RequestKind, attempt: () => Promise<T>, signal: AbortSignal): Promise<T> {
@@ -149,6 +178,7 @@ export class Requests {
     if (error === null) return "aborted";
     if (error === undefined) {
       this.#progressed();
+      this.#lastSuccessMs = this.#lastProgressMs;
       this.#parts.admission.succeeded();
       return "ok";
     }

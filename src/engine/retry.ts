@@ -12,6 +12,7 @@ export const verdicts = {
   expired: "refresh",
   auth: "fail-run",
   credentials: "fail-run",
+  identity: "fail-run", // whoever issues credentials was asked again and again already
   source: "fail-run",
   missing: "fail-object",
   rejected: "fail-object",

@@ -14,7 +14,8 @@ export class SpaceBudget {
   readonly #free: FreeSpace | undefined;
   #bytes = 0;
   #inodes = 0;
-  #directory: readonly string[] = [];
+  #directory = "";
+  #segments: readonly string[] = [];
 
   /** `free` is undefined where nothing will be written. */
   constructor(free: FreeSpace | undefined) {
@@ -35,11 +36,14 @@ export class SpaceBudget {
 
   /** In key order a directory that differs from the last path's is one that has not come before. */
   #newDirectories(task: CopyTask): number {
-    const segments = task.target.path.split("/");
-    if (task.kind === "file") segments.pop();
+    const { kind, target } = task;
+    const directory = kind === "file" ? target.path.slice(0, Math.max(0, target.path.lastIndexOf("/"))) : target.path;
+    if (directory === this.#directory) return 0;
+    this.#directory = directory;
+    const segments = directory === "" ? [] : directory.split("/");
     let common = 0;
-    while (common < segments.length && segments[common] === this.#directory[common]) common++;
-    this.#directory = segments;
+    while (common < segments.length && segments[common] === this.#segments[common]) common++;
+    this.#segments = segments;
     return segments.length - common;
   }
 }

@@ -40,6 +40,8 @@ export interface VerifyOptions {
   readonly sorted: boolean;
   /** Whether files that the source does not have are differences; only with `sorted`. */
   readonly extras: boolean;
+  /** Whether equal lengths prove anything where the service keeps no checksum. */
+  readonly lengthProves: boolean;
 }
 
 /** Compares names, sizes and checksums in one pass over both sides in key order; differences go into the ledger. */
@@ -144,34 +146,12 @@ class Verifier {
     const { signal } = this.#stop;
     if (signal.aborted) return;
     try {
-      ledger.matched(entry, await this.#compare(entry, path, found, signal));
+      const { lengthProves } = this.#options;
+      ledger.matched(entry, await proofOf({ entry, path, found, lengthProves }, this.#parts, signal));
     } catch (error) {
       if (isObjectsOwn(error) && !signal.aborted) ledger.failed(entry, error);
       else this.#stop.abort(error);
     }
-  }
-
-  /** What proved the file equal; throws CopyError `different`. */
-  async #compare(
-    entry: ObjectEntry,
-    path: SafePath,
-    found: ExistingFile | undefined,
-    signal: AbortSignal,
-  ): Promise<Verification> {
-    const { source, requests, local } = this.#parts;
-    if (!found) throw different(entry.key, "the file is missing");
-    if (found.kind !== "file") throw different(entry.key, `a ${found.kind} stands where the file should be`);
-    const kind = { operation: "head", what: entry.key, bodyBytes: 0, bufferBytes: 0 } as const;
-    const head = await requests.run(entry, kind, () => source.head(entry.key, signal), signal);
-    if (found.sizeBytes !== head.sizeBytes) {
-      throw different(entry.key, `the file has ${found.sizeBytes} bytes, the object ${head.sizeBytes}`);
-    }
-    const check = chooseCheck(head);
-    if (check.by === "length") return "lengthOnly";
-    const actual = check.by === "crc64" ? await local.crc64(path, signal) : await local.md5(path, signal);
-    if (actual === check.expected) return check.by;
-    if (check.by === "md5" && !check.binding) return "lengthOnly";
-    throw different(entry.key, `the file's ${checkNames[check.by]} is ${actual}, the object's ${check.expected}`);
   }
 
   async #extra(file: LocalFile): Promise<void> {
@@ -190,6 +170,40 @@ class Verifier {
   #relative(key: string): string {
     return key.slice(this.#prefix.length);
   }
+}
+
+/** An object, and what stands in its place. */
+export interface Pair {
+  readonly entry: ObjectEntry;
+  readonly path: SafePath;
+  readonly found: ExistingFile | undefined;
+  /** Whether equal lengths prove anything where the service keeps no checksum. */
+  readonly lengthProves: boolean;
+}
+
+/** What proves that the object's bytes stand in its place; throws CopyError `different` when they do not. */
+export async function proofOf(
+  { entry, path, found, lengthProves }: Pair,
+  { source, requests, local }: Pick<VerifyParts, "source" | "requests" | "local">,
+  signal: AbortSignal,
+): Promise<Verification> {
+  if (!found) throw different(entry.key, "the file is missing");
+  if (found.kind !== "file") throw different(entry.key, `a ${found.kind} stands where the file should be`);
+  const kind = { operation: "head", what: entry.key, bodyBytes: 0, bufferBytes: 0 } as const;
+  const head = await requests.run(entry, kind, () => source.head(entry.key, signal), signal);
+  if (found.sizeBytes !== head.sizeBytes) {
+    throw different(entry.key, `the file has ${found.sizeBytes} bytes, the object ${head.sizeBytes}`);
+  }
+  const check = chooseCheck(head);
+  const unproven = (): Verification => {
+    if (lengthProves) return "lengthOnly";
+    throw different(entry.key, "the service keeps no checksum to compare with");
+  };
+  if (check.by === "length") return unproven();
+  const actual = check.by === "crc64" ? await local.crc64(path, signal) : await local.md5(path, signal);
+  if (actual === check.expected) return check.by;
+  if (check.by === "md5" && !check.binding) return unproven();
+  throw different(entry.key, `the file's ${checkNames[check.by]} is ${actual}, the object's ${check.expected}`);
 }
 
 const checkNames = { crc64: "CRC-64", md5: "MD5" } as const;

@@ -8,8 +8,10 @@ export interface MetricsSources {
   readonly tally: Tally;
   readonly progress: () => Progress;
   readonly stats: () => PlaneStats;
-  /** Everything is in place and on stable storage: only then is progress 100 percent. */
-  readonly succeeded: () => boolean;
+  /** Undefined until the verdict. 0 says that everything is in place and on stable storage: only then is progress 100 percent. */
+  readonly exitCode: () => number | undefined;
+  /** The percentage to show where that one is reached, which never falls; undefined shows none. */
+  readonly shown: (percent: number) => Promise<number | undefined>;
 }
 
 export interface MetricsOptions {
@@ -33,7 +35,7 @@ interface Sample {
   readonly metricName?: string;
 }
 
-type Read = () => readonly Sample[];
+type Read = () => readonly Sample[] | Promise<readonly Sample[]>;
 type Family = readonly [type: "counter" | "gauge" | "histogram", name: string, help: string, read: Read];
 
 const operations = ["list", "get", "head"] as const satisfies readonly Operation[];
@@ -60,7 +62,7 @@ function metricOf([type, name, help, read]: Family): Metric {
     help,
     type,
     aggregator: "sum",
-    get: () => Promise.resolve({ name, help, type, values: read() }),
+    get: async () => ({ name, help, type, values: await read() }),
   };
   // prom-client's own classes cannot take over a histogram; of a registered metric it uses `name` and `get` only.
   return metric as unknown as Metric;
@@ -121,17 +123,23 @@ function runFamilies({ tally, progress, stats }: MetricsSources): Family[] {
   ];
 }
 
-function identityFamilies({ progress, succeeded }: MetricsSources, { version, ownerUid }: MetricsOptions): Family[] {
+function identityFamilies(sources: MetricsSources, { version, ownerUid }: MetricsOptions): Family[] {
+  const { progress, exitCode, shown } = sources;
   const info: Family = ["gauge", "oss_populator_info", "The program.", () => [{ value: 1, labels: { version } }]];
-  if (ownerUid === undefined) return [info];
-  const percent = rising(() => percentOf(progress(), succeeded()));
-  const read: Read = () => [{ value: percent(), labels: { ownerUID: ownerUid } }];
-  return [info, ["counter", "kubevirt_cdi_import_progress_total", "Progress of the import in percent.", read]];
+  const code: Read = () => samples(exitCode(), {});
+  const families: Family[] = [info, ["gauge", "oss_populator_exit_code", "The exit code, once it is known.", code]];
+  if (ownerUid === undefined) return families;
+  const read: Read = async () => samples(await shown(percentOf(progress(), exitCode())), { ownerUID: ownerUid });
+  return [...families, ["counter", "kubevirt_cdi_import_progress_total", "Progress of the import in percent.", read]];
+}
+
+function samples(value: number | undefined, labels: NonNullable<Sample["labels"]>): Sample[] {
+  return value === undefined ? [] : [{ value, labels }];
 }
 
 /** Two decimals and below 100 until the data is known to be safe, because the readers' pattern knows no exponent. */
-function percentOf(progress: Progress, succeeded: boolean): number {
-  if (progress.phase === "done" && succeeded) return 100;
+function percentOf(progress: Progress, exitCode: number | undefined): number {
+  if (progress.phase === "done" && exitCode === 0) return 100;
   return Math.min(99.99, Math.floor((ratioOf(progress) ?? 0) * 10_000) / 100);
 }
 

@@ -68,7 +68,8 @@ export async function writeTerminationLog(
   path: string,
   { create, redact = redactNothing }: TerminationLogOptions,
 ): Promise<string | undefined> {
-  const flags = constants.O_WRONLY | constants.O_TRUNC | (create ? constants.O_CREAT : 0);
+  // Not to wait for the reader of a FIFO.
+  const flags = constants.O_WRONLY | constants.O_TRUNC | constants.O_NONBLOCK | (create ? constants.O_CREAT : 0);
   try {
     await using file = await open(path, flags, 0o644);
     await file.writeFile(terminationLine(verdict, redact));

@@ -102,8 +102,7 @@ export class ChainSource implements CredentialSource {
 
   #failure(failures: readonly string[]): CopyError {
     // Without the library's errors as cause: they quote answers and files with the secrets in them.
-    if (this.#chosen !== undefined)
-      return new CopyError("unreachable", `no new credentials from ${failures.join(", ")}`);
+    if (this.#chosen !== undefined) return new CopyError("identity", `no new credentials from ${failures.join(", ")}`);
     const tried = failures.length > 0 ? ` Not usable: ${failures.join(", ")}.` : "";
     return new CopyError("credentials", `no credentials.${tried}${this.#half()} ${ways}`);
   }

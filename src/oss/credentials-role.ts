@@ -5,12 +5,11 @@
  * an old session after it has ended, asks once for every concurrent caller, never retries, and reports a refusal only as
  * text with the whole answer in it. One unsigned POST is less than working around all of that.
  */
-import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
-import { CopyError } from "../errors.ts";
+import { CopyError, type ErrorKind } from "../errors.ts";
 import type { CredentialSource, Issued } from "./credentials.ts";
 import { callSts, type StsAnswer, type StsOptions } from "./credentials-sts.ts";
-import { codeOf } from "./http/failures.ts";
+import { readToken } from "./credentials-token.ts";
 import { printable } from "./printable.ts";
 
 export type { StsOptions } from "./credentials-sts.ts";
@@ -26,8 +25,10 @@ export interface RoleOptions {
 
 /** Lifetime asked for: the longest that every role allows. */
 const durationSeconds = 3600;
-const attempts = 4;
-const defaultRetryBaseMs = 500;
+/** No session is shorter than this: https://www.alibabacloud.com/help/en/ram/developer-reference/api-sts-2015-04-01-assumerolewithoidc */
+const leastBelievedMs = 900_000;
+/** Whoever replaces the token is given this long to do so after the old one was refused. */
+const replacementMs = 500;
 
 /** Advice for the refusals that people meet; codes: https://www.alibabacloud.com/help/en/ram/developer-reference/api-sts-2015-04-01-assumerolewithoidc */
 const advice: Readonly<Record<string, string>> = {
@@ -42,6 +43,8 @@ export class RoleSource implements CredentialSource {
   readonly name: string;
   readonly #options: RoleOptions;
   readonly #sts: StsOptions;
+  /** The clock of STS minus ours, once it has refused ours. */
+  #clockOffsetMs = 0;
 
   constructor(options: RoleOptions, sts: StsOptions) {
     this.name = `role ${printable(options.roleArn)}`;
@@ -50,25 +53,44 @@ export class RoleSource implements CredentialSource {
   }
 
   async issue(signal: AbortSignal): Promise<Issued> {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await this.#assume(signal);
-      } catch (error) {
-        if (!isTransient(error) || attempt === attempts) throw error;
-        const delayMs = (this.#sts.retryBaseMs ?? defaultRetryBaseMs) * 2 ** (attempt - 1) * (0.5 + Math.random());
-        await sleep(delayMs, undefined, { signal }).catch(() => signal.throwIfAborted());
-      }
+    // Read anew each time: the kubelet replaces the token before it ends.
+    const token = await this.#token(signal);
+    let answer = await this.#ask(token, signal);
+    if (this.#correctsClock(answer)) answer = await this.#ask(token, signal);
+    if (isTokenRefusal(answer)) answer = await this.#askWithNewToken(token, answer, signal);
+    if (answer.status !== 200) throw this.#refusal(answer, token);
+    const issued = parseSession(answer);
+    if (issued !== undefined) return issued;
+    throw this.#failure("identity", "the answer of STS holds no usable session");
+  }
+
+  async #token(signal: AbortSignal): Promise<string> {
+    const token = await readToken(this.#options.tokenFile, signal);
+    this.#sts.onSecret?.(token);
+    return token;
+  }
+
+  async #ask(token: string, signal: AbortSignal): Promise<StsAnswer> {
+    try {
+      return await callSts(this.#options.stsEndpoint, this.#form(token), this.#sts, signal);
+    } catch (error) {
+      if (!(error instanceof CopyError) || signal.aborted) throw error;
+      throw this.#failure(error.kind, error.message, error.cause);
     }
   }
 
-  async #assume(signal: AbortSignal): Promise<Issued> {
-    // Read anew each time: the kubelet replaces the token before it ends.
-    const token = await readToken(this.#options.tokenFile);
-    const answer = await callSts(this.#options.stsEndpoint, this.#form(token), this.#sts, signal);
-    if (answer.status !== 200) throw this.#refusal(answer, token);
-    const issued = parseSession(answer.body);
-    if (issued !== undefined) return issued;
-    throw this.#failure("server", "the answer of STS holds no usable session");
+  /** A token that was replaced while the question was under way is no reason to give up. */
+  async #askWithNewToken(refused: string, refusal: StsAnswer, signal: AbortSignal): Promise<StsAnswer> {
+    await sleep(replacementMs, undefined, { signal }).catch(() => signal.throwIfAborted());
+    const token = await this.#token(signal);
+    return token === refused ? refusal : await this.#ask(token, signal);
+  }
+
+  #correctsClock({ body, dateMs }: StsAnswer): boolean {
+    const code = textOf(body, "Code") ?? "";
+    if (dateMs === undefined || !/^(?:InvalidTimeStamp|IllegalTimestamp)\b/.test(code)) return false;
+    this.#clockOffsetMs = dateMs - Date.now();
+    return true;
   }
 
   #form(token: string): Readonly<Record<string, string>> {
@@ -76,7 +98,7 @@ export class RoleSource implements CredentialSource {
       Action: "AssumeRoleWithOIDC",
       Version: "2015-04-01",
       Format: "JSON",
-      Timestamp: new Date().toISOString().replace(/\.\d+Z$/, "Z"),
+      Timestamp: new Date(Date.now() + this.#clockOffsetMs).toISOString().replace(/\.\d+Z$/, "Z"),
       OIDCProviderArn: this.#options.oidcProviderArn,
       OIDCToken: token,
       RoleArn: this.#options.roleArn,
@@ -88,65 +110,55 @@ export class RoleSource implements CredentialSource {
   #refusal({ status, body }: StsAnswer, token: string): CopyError {
     const code = textOf(body, "Code") ?? "no code";
     const request = textOf(body, "RequestId");
-    const said = textOf(body, "Message")?.replaceAll(token, "***");
-    const why = advice[code] ?? (said === undefined ? undefined : printable(said));
-    const passes = status >= 500 || status === 429 || code.startsWith("Throttling");
+    const said = textOf(body, "Message")?.replaceAll(token, "***").replaceAll(encodeURIComponent(token), "***");
+    const why = [advice[code], said === undefined ? undefined : printable(said)].filter((part) => part !== undefined);
+    const passes = status < 400 || status >= 500 || status === 429 || status === 408 || code.startsWith("Throttling");
     const details = [
       `status ${status}`,
       printable(code),
       ...(request === undefined ? [] : [`request ${printable(request)}`]),
     ];
-    return this.#failure(passes ? "server" : "credentials", `${why ?? "refused"} (${details.join(", ")})`);
+    const reason = why.length === 0 ? "STS refused" : why.join(": ");
+    return this.#failure(passes ? "identity" : "credentials", `${reason} (${details.join(", ")})`);
   }
 
-  #failure(kind: "server" | "credentials", reason: string): CopyError {
-    return new CopyError(kind, `cannot assume ${this.name}: ${reason}`);
+  #failure(kind: ErrorKind, reason: string, cause?: unknown): CopyError {
+    return new CopyError(kind, `cannot assume ${this.name}: ${reason}`, { cause });
   }
 }
 
-function isTransient(error: unknown): boolean {
-  return error instanceof CopyError && (error.kind === "unreachable" || error.kind === "server");
+function isTokenRefusal({ status, body }: StsAnswer): boolean {
+  return status !== 200 && (textOf(body, "Code") ?? "").startsWith("AuthenticationFail.OIDCToken.");
 }
 
-async function readToken(path: string): Promise<string> {
-  let text: string;
-  try {
-    text = await readFile(path, "utf8");
-  } catch (error) {
-    throw new CopyError("credentials", tokenFileSentence(path, codeOf(error)), { cause: error });
-  }
-  const token = text.trim();
-  if (token === "") throw new CopyError("credentials", `the OIDC token file ${path} is empty`);
-  return token;
-}
+/** What goes into a header and nothing else: whatever the service sends must not be able to add one. */
+const headerValue = /^[\x21-\x7e]{1,8192}$/;
 
-function tokenFileSentence(path: string, code: string | undefined): string {
-  if (code === "EACCES" || code === "EPERM") {
-    const user = process.getuid?.() ?? "unknown";
-    return (
-      `the OIDC token file ${path} may not be read by user ${user}: ` +
-      "set runAsUser or fsGroup in the pod's securityContext, or a wider defaultMode on the token's volume"
-    );
-  }
-  if (code === "ENOENT" || code === "ENOTDIR") {
-    return (
-      `the OIDC token file ${path} does not exist: ` +
-      "is RRSA enabled for this pod's namespace and service account, or should --oidc-token-file name another?"
-    );
-  }
-  return `the OIDC token file ${path} cannot be read (${code ?? "unknown error"})`;
-}
-
-function parseSession(body: unknown): Issued | undefined {
+function parseSession({ body, dateMs }: StsAnswer): Issued | undefined {
   const session = fieldOf(body, "Credentials");
-  const accessKeyId = textOf(session, "AccessKeyId");
-  const accessKeySecret = textOf(session, "AccessKeySecret");
-  const securityToken = textOf(session, "SecurityToken");
-  if (!accessKeyId || !accessKeySecret || !securityToken) return undefined;
-  const leftMs = Date.parse(textOf(session, "Expiration") ?? "") - Date.now();
-  // Half of the time left, so that the other half is there for outages of STS; our clock may be wrong, so never nothing.
-  const freshForMs = Number.isNaN(leftMs) ? (durationSeconds * 1000) / 2 : Math.max(leftMs / 2, 0);
-  return { credentials: { accessKeyId, accessKeySecret, securityToken }, freshForMs };
+  const part = (name: string): string => {
+    const text = textOf(session, name) ?? "";
+    return headerValue.test(text) ? text : "";
+  };
+  const [accessKeyId, accessKeySecret, securityToken] = [
+    part("AccessKeyId"),
+    part("AccessKeySecret"),
+    part("SecurityToken"),
+  ];
+  if (accessKeyId === "" || accessKeySecret === "" || securityToken === "") return undefined;
+  const expiresAtMs = Date.parse(textOf(session, "Expiration") ?? "");
+  return {
+    credentials: { accessKeyId, accessKeySecret, securityToken },
+    // Half of the time left, so that the other half is there for outages of STS.
+    freshForMs: lifetimeMs(expiresAtMs, dateMs) / 2,
+  };
+}
+
+/** By the service's own clock where it tells it; if ours is all there is, it may be wrong. */
+function lifetimeMs(expiresAtMs: number, dateMs: number | undefined): number {
+  const leftMs = expiresAtMs - (dateMs ?? Date.now());
+  if (Number.isNaN(leftMs)) return durationSeconds * 1000;
+  return dateMs === undefined ? Math.max(leftMs, leastBelievedMs) : Math.max(leftMs, 0);
 }
 
 function fieldOf(value: unknown, name: string): unknown {

@@ -34,7 +34,7 @@ export interface CredentialSource {
   /** For messages: where the credentials come from. */
   readonly name: string;
   /**
-   * Asks the source anew. Rejects with CopyError `credentials`, or `unreachable` or `server` where asking later may help,
+   * Asks the source anew. Rejects with CopyError `credentials`, or `identity` where asking later may help,
    * or with the signal's reason. No message holds a secret.
    */
   issue(signal: AbortSignal): Promise<Issued>;

@@ -21,7 +21,8 @@ export interface Acceptor<T> {
  */
 export async function exchange<T>(
   transport: Transport,
-  { request, ...asked }: RefusedRequest & { readonly request: HttpRequest },
+  request: HttpRequest,
+  asked: RefusedRequest,
   acceptor: Acceptor<T>,
   signal: AbortSignal,
 ): Promise<{ readonly accepted: T; readonly receivedBytes: number }> {

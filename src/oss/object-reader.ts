@@ -2,7 +2,7 @@
 
 import { CopyError } from "../errors.ts";
 import type { ByteRange, Flow, ObjectHead, ResponseHead, Transport } from "../types.ts";
-import { subjectOf } from "./error-response.ts";
+import { type RefusedRequest, subjectOf } from "./error-response.ts";
 import { type Acceptor, exchange } from "./exchange.ts";
 import { contentLength, objectHead, sameEtag, unquoted } from "./object-head.ts";
 import { printable } from "./printable.ts";
@@ -41,10 +41,10 @@ export class ObjectReader {
    * received, the sink's error or the signal's reason; the sink may have got bytes by then.
    */
   async read(read: ReadRequest, sink: BodySink, signal: AbortSignal): Promise<ObjectHead> {
-    const expectation = new Expectation(read, sink);
     const request = this.#requests.build({ method: "GET", key: read.key, headers: conditions(read) });
-    const asked = { operation: "get", key: read.key, request } as const;
-    const { accepted } = await exchange(this.#transport, asked, expectation, signal);
+    const asked = { operation: "get", key: read.key } as const;
+    const expectation = new Expectation(read, asked, sink);
+    const { accepted } = await exchange(this.#transport, request, asked, expectation, signal);
     expectation.end();
     return accepted;
   }
@@ -67,28 +67,28 @@ function conditions({ key, etag, objectBytes, range }: ReadRequest): Record<stri
 class Expectation implements Acceptor<ObjectHead> {
   readonly #read: ReadRequest;
   readonly #sink: BodySink;
-  readonly #subject: string;
+  readonly #asked: RefusedRequest;
   readonly #bodyBytes: number;
   #receivedBytes = 0;
 
-  constructor(read: ReadRequest, sink: BodySink) {
+  constructor(read: ReadRequest, asked: RefusedRequest, sink: BodySink) {
     this.#read = read;
+    this.#asked = asked;
     this.#sink = sink;
-    this.#subject = subjectOf({ operation: "get", key: read.key });
     this.#bodyBytes = read.range?.length ?? read.objectBytes;
   }
 
   accept(response: ResponseHead, flow: Flow): ObjectHead {
     const { etag, objectBytes, range } = this.#read;
-    const head = objectHead(response, objectBytes, this.#subject);
+    const head = objectHead(response, objectBytes, this.#asked);
     if (!sameEtag(head.etag, etag)) {
       throw new CopyError(
         "changed",
-        `${this.#subject} has changed since it was listed: its ETag is not ${etag} any more`,
+        `${subjectOf(this.#asked)} has changed since it was listed: its ETag is not ${etag} any more`,
       );
     }
     this.#checkStatus(response);
-    const bodyBytes = contentLength(response, this.#subject);
+    const bodyBytes = contentLength(response, this.#asked);
     if (bodyBytes !== this.#bodyBytes) {
       this.#refuse(`the answer announces ${bodyBytes} bytes where ${this.#bodyBytes} were due`);
     }
@@ -110,7 +110,7 @@ class Expectation implements Acceptor<ObjectHead> {
   /** The body has ended. */
   end(): void {
     if (this.#receivedBytes === this.#bodyBytes) return;
-    const message = `${this.#subject}: the body ended after ${this.#receivedBytes} of ${this.#bodyBytes} bytes`;
+    const message = `${subjectOf(this.#asked)}: the body ended after ${this.#receivedBytes} of ${this.#bodyBytes} bytes`;
     throw new CopyError("interrupted", message, { receivedBytes: this.#receivedBytes });
   }
 
@@ -127,7 +127,7 @@ class Expectation implements Acceptor<ObjectHead> {
   }
 
   #refuse(what: string): never {
-    throw new CopyError("protocol", `${this.#subject}: ${what}`);
+    throw new CopyError("protocol", `${subjectOf(this.#asked)}: ${what}`);
   }
 }
 

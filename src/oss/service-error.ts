@@ -30,7 +30,8 @@ export function readServiceError({ headers }: ResponseHead, body: Uint8Array): S
   };
 }
 
-function elementText(xml: string, name: string): string | undefined {
+/** Text of the first element of that name, entities and CDATA resolved. */
+export function elementText(xml: string, name: string): string | undefined {
   const start = xml.indexOf(`<${name}>`);
   const end = start < 0 ? -1 : xml.indexOf(`</${name}>`, start);
   if (end < 0) return undefined;

@@ -1,5 +1,7 @@
 /** Who we are and what time it is for the service, kept current for as long as a run lasts. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { CopyError } from "../errors.ts";
+import type { Refusal } from "../types.ts";
 import {
   type CredentialSource,
   type CredentialsChoice,
@@ -12,16 +14,34 @@ import { abortable } from "./http/aborts.ts";
 import type { Credentials, SigningState } from "./signing.ts";
 
 export interface SessionOptions {
-  readonly sts?: StsOptions | undefined;
-  /** Told, in one sentence without secrets, when credentials could not be renewed ahead of time. */
+  readonly sts?: Omit<StsOptions, "onSecret"> | undefined;
+  /** Told, in one sentence without secrets, when credentials could not be renewed. */
   readonly onWarning?: ((message: string) => void) | undefined;
+  /** Told of each secret that comes up, before it is used, so that it can be kept out of logs. */
+  readonly onSecret?: ((secret: string) => void) | undefined;
+  /** Without it nothing is asked twice. */
+  readonly renewal?: RenewalPolicy | undefined;
 }
 
-/** The source is asked at most this often, unless the service has refused what it gave. */
-const minAskMs = 60_000;
+/** How long a source that does not answer is asked again while there is nothing to go on with. */
+export interface RenewalPolicy {
+  /** Milliseconds before the next attempt; undefined gives up. */
+  waitMs(state: RenewalState): number | undefined;
+}
+
+export interface RenewalState {
+  /** Attempts that have failed in a row, at least one. */
+  readonly failures: number;
+  readonly sinceMs: number;
+  /** Whether the source has ever given credentials. */
+  readonly answered: boolean;
+}
+
+/** Ahead of time the source is asked at most and at least this often. */
+const minAskMs = 1_000;
 const maxAskMs = 30 * 60_000;
-/** Requests that were under way when the refusal came still bring theirs after the renewal. */
-const settledMs = 5_000;
+/** When it is asked again after it could not be asked ahead of time. */
+const afterFailureMs = 60_000;
 /** Smaller differences of the clocks are no reason for a refusal: the service allows 15 minutes. */
 const clockToleranceMs = 60_000;
 
@@ -29,22 +49,27 @@ export class Session implements AsyncDisposable {
   /** Always current: the same object for the session's life, read by each request that is signed. */
   readonly signing: SigningState = { credentials: undefined, clockOffsetMs: 0 };
   readonly #source: CredentialSource;
-  readonly #onWarning: (message: string) => void;
+  readonly #options: SessionOptions;
   readonly #listeners = new Set<(signing: Readonly<SigningState>) => void>();
   readonly #stop = new AbortController();
   #timer: NodeJS.Timeout | undefined;
   #asking: Promise<void> | undefined;
+  #renewing: Promise<void> | undefined;
   #renewable = true;
-  #settledAtMs = Number.NEGATIVE_INFINITY;
+  #answered = false;
+  /** Monotonic times of the last changes; what was sent before them proves nothing about the new values. */
+  #renewedAtMs = Number.NEGATIVE_INFINITY;
+  #clockSetAtMs = Number.NEGATIVE_INFINITY;
 
-  /** Resolves when there are credentials; rejects with CopyError `credentials`, or the signal's reason. */
+  /** Resolves when there are credentials; rejects with CopyError `credentials` or `identity`, or the signal's reason. */
   static async start(
     choice: CredentialsChoice,
     env: Environment,
     options: SessionOptions,
     signal: AbortSignal,
   ): Promise<Session> {
-    const session = new Session(credentialSource(choice, env, options.sts), options);
+    const source = credentialSource(choice, env, { ...options.sts, onSecret: options.onSecret });
+    const session = new Session(source, options);
     try {
       await session.open(signal);
     } catch (error) {
@@ -56,35 +81,30 @@ export class Session implements AsyncDisposable {
 
   constructor(source: CredentialSource, options: SessionOptions = {}) {
     this.#source = source;
-    this.#onWarning = options.onWarning ?? (() => {});
+    this.#options = options;
   }
 
   /** Asks for the first credentials; as `start`. */
   async open(signal: AbortSignal): Promise<void> {
-    try {
-      await abortable(this.#ask(), signal);
-    } catch (error) {
-      // A role that cannot be assumed and a source that does not answer refuse us, whatever the reason.
-      const passes = error instanceof CopyError && error.kind !== "credentials";
-      throw passes ? new CopyError("credentials", error.message, { cause: error }) : error;
-    }
+    await abortable(this.#renew(), signal);
   }
 
   /**
-   * After the service has refused our token or clock: takes its time if ours is off by more than a minute, otherwise new
-   * credentials. Concurrent calls, and those a few seconds after a success, share its result. Rejects with CopyError.
+   * After the service has refused our clock or token: takes its time if ours is off by more than a minute, otherwise new
+   * credentials, unless either has changed since the refused request was sent. Concurrent calls share the result.
+   * Rejects with CopyError `credentials` or `identity`, or the signal's reason.
    */
-  async refresh(error: { readonly serverTimeMs: number | undefined }, signal?: AbortSignal): Promise<void> {
-    if (performance.now() - this.#settledAtMs < settledMs) return;
-    if (this.#correctClock(error.serverTimeMs)) return;
+  async refresh({ serverTimeMs, sentMsAgo }: Refusal, signal?: AbortSignal): Promise<void> {
+    const sentAtMs = performance.now() - sentMsAgo;
+    if (serverTimeMs !== undefined && (sentAtMs < this.#clockSetAtMs || this.#correctClock(serverTimeMs))) return;
+    if (sentAtMs < this.#renewedAtMs) return;
     if (!this.#renewable) {
       throw new CopyError(
         "credentials",
         `the service refuses the credentials of ${this.#source.name}, and there are no newer ones`,
       );
     }
-    await abortable(this.#ask(), signal);
-    this.#settledAtMs = performance.now();
+    await abortable(this.#renew(), signal);
   }
 
   /** Calls back after each change of `signing`, until the returned function is called. */
@@ -99,17 +119,42 @@ export class Session implements AsyncDisposable {
     clearTimeout(this.#timer);
     this.#listeners.clear();
     this.#stop.abort(new CopyError("credentials", "the session has ended"));
+    await this.#renewing?.catch(() => {});
     await this.#asking?.catch(() => {});
   }
 
-  #correctClock(serverTimeMs: number | undefined): boolean {
-    if (serverTimeMs === undefined) return false;
+  #correctClock(serverTimeMs: number): boolean {
     const offsetMs = serverTimeMs - Date.now();
     if (Math.abs(offsetMs - this.signing.clockOffsetMs) <= clockToleranceMs) return false;
     this.signing.clockOffsetMs = offsetMs;
-    this.#settledAtMs = performance.now();
+    this.#clockSetAtMs = performance.now();
     this.#tell();
     return true;
+  }
+
+  /** New credentials that cannot be done without: asked for again and again, as long as the policy lets us. */
+  #renew(): Promise<void> {
+    this.#renewing ??= this.#persist().finally(() => {
+      this.#renewing = undefined;
+    });
+    return this.#renewing;
+  }
+
+  async #persist(): Promise<void> {
+    const startedMs = performance.now();
+    for (let failures = 1; ; failures++) {
+      try {
+        await this.#ask();
+        return;
+      } catch (error) {
+        const passes = error instanceof CopyError && error.kind === "identity" && !this.#stop.signal.aborted;
+        const state = { failures, sinceMs: performance.now() - startedMs, answered: this.#answered };
+        const waitMs = passes ? this.#options.renewal?.waitMs(state) : undefined;
+        if (waitMs === undefined) throw error;
+        this.#warn("no new credentials yet, asking again", error);
+        await sleep(waitMs, undefined, { signal: this.#stop.signal }).catch(() => this.#stop.signal.throwIfAborted());
+      }
+    }
   }
 
   /** One question at a time: whoever comes while it is open gets its answer. */
@@ -124,9 +169,14 @@ export class Session implements AsyncDisposable {
   }
 
   #take({ credentials, freshForMs }: Issued): void {
+    for (const secret of [credentials?.accessKeySecret, credentials?.securityToken]) {
+      if (secret !== undefined) this.#options.onSecret?.(secret);
+    }
     const changed = !sameCredentials(this.signing.credentials, credentials);
     this.signing.credentials = credentials;
     this.#renewable = freshForMs !== undefined;
+    this.#answered = true;
+    this.#renewedAtMs = performance.now();
     this.#schedule(freshForMs);
     if (changed) this.#tell();
   }
@@ -142,10 +192,12 @@ export class Session implements AsyncDisposable {
 
   #renewalFailed(error: unknown): void {
     if (this.#stop.signal.aborted) return;
-    this.#onWarning(
-      `credentials could not be renewed, the old ones stay in use: ${error instanceof Error ? error.message : "unknown"}`,
-    );
-    this.#schedule(minAskMs);
+    this.#warn("credentials could not be renewed, the old ones stay in use", error);
+    this.#schedule(afterFailureMs);
+  }
+
+  #warn(what: string, error: unknown): void {
+    this.#options.onWarning?.(`${what}: ${error instanceof Error ? error.message : "unknown"}`);
   }
 
   #tell(): void {

@@ -1,13 +1,13 @@
 /** The control plane of a bucket over any transport: each call is one request. */
 
 import { CopyError } from "../errors.ts";
-import type { Flow, ListPosition, ObjectEntry, ObjectSource, ResponseHead, Transport } from "../types.ts";
+import type { Flow, ListPosition, ObjectEntry, ObjectSource, Refusal, ResponseHead, Transport } from "../types.ts";
 import { Collector } from "./collector.ts";
 import type { Query } from "./encoding.ts";
 import { subjectOf } from "./error-response.ts";
 import { type Acceptor, exchange } from "./exchange.ts";
 import { type Listing, parseListing } from "./listing-xml.ts";
-import { contentLength, objectHead } from "./object-head.ts";
+import { contentLength, modifiedMsOf, objectHead } from "./object-head.ts";
 import { ObjectReader } from "./object-reader.ts";
 import { printable } from "./printable.ts";
 import type { RequestBuilder } from "./request.ts";
@@ -33,8 +33,8 @@ export class OssSource implements ObjectSource {
   async listPage(position: ListPosition, signal: AbortSignal): ReturnType<ObjectSource["listPage"]> {
     const request = this.#requests.build({ method: "GET", query: listQuery(position) });
     const page = new PageBody();
-    const asked = { operation: "list", key: "", bucket: this.#requests.bucket, request } as const;
-    const { receivedBytes } = await exchange(this.#transport, asked, page, signal);
+    const asked = { operation: "list", key: "", bucket: this.#requests.bucket } as const;
+    const { receivedBytes } = await exchange(this.#transport, request, asked, page, signal);
     try {
       const listing = parseListing(page.bytes());
       checkPrefix(listing, position.prefix);
@@ -47,12 +47,12 @@ export class OssSource implements ObjectSource {
 
   async head(key: string, signal: AbortSignal): ReturnType<ObjectSource["head"]> {
     const request = this.#requests.build({ method: "HEAD", key });
-    const asked = { operation: "head", key, request } as const;
-    const subject = subjectOf(asked);
-    const { accepted } = await exchange(this.#transport, asked, headAcceptor(subject), signal);
+    const asked = { operation: "head", key } as const;
+    const { accepted } = await exchange(this.#transport, request, asked, headAcceptor(subjectOf(asked)), signal);
     const { headers } = accepted;
     return {
-      ...objectHead(accepted, contentLength(accepted, subject), subject),
+      ...objectHead(accepted, contentLength(accepted, asked), asked),
+      modifiedMs: modifiedMsOf(accepted, asked),
       type: headers["x-oss-object-type"] ?? "Normal",
       storageClass: headers["x-oss-storage-class"] ?? "Standard",
       restored: headers["x-oss-restore"]?.includes('ongoing-request="false"') ?? false,
@@ -70,8 +70,8 @@ export class OssSource implements ObjectSource {
     );
   }
 
-  refresh(error: { readonly serverTimeMs: number | undefined }, signal: AbortSignal): Promise<void> {
-    return this.#refresh(error, signal);
+  refresh(refusal: Refusal, signal: AbortSignal): Promise<void> {
+    return this.#refresh(refusal, signal);
   }
 }
 

@@ -85,6 +85,21 @@ export class XmlScanner {
     return text.includes("&") || text.includes("<") ? this.#resolve(text) : text;
   }
 
+  /** Passes over whole elements that a sticky pattern matches right here; undefined, and nothing passed, if it does not. */
+  take(pattern: RegExp): RegExpExecArray | undefined {
+    if (this.#empty) return undefined;
+    pattern.lastIndex = this.#at;
+    const found = pattern.exec(this.#text);
+    if (found === null) return undefined;
+    this.#at = pattern.lastIndex;
+    return found;
+  }
+
+  /** The ASCII text between two positions, as a string of its own. */
+  copy(start: number, end: number): string {
+    return this.#bytes.toString("latin1", start, end);
+  }
+
   /** Passes over the element `name` just entered with all that it holds. */
   skip(name: string): void {
     if (this.#empty) {

@@ -3,15 +3,17 @@ import type { PlaneSetup } from "../data/build-plane.ts";
 import { Admission } from "../engine/admission.ts";
 import { Limiter } from "../engine/limiter.ts";
 import { Requests } from "../engine/requests.ts";
+import { backoffMs, isExhausted } from "../engine/retry.ts";
 import { ConfigError } from "../errors.ts";
 import { bucketAddress } from "../oss/endpoint.ts";
 import { openTransport, type TransportSetup } from "../oss/http/open-transport.ts";
 import type { ProxyOptions } from "../oss/http/undici-transport.ts";
 import { RequestBuilder } from "../oss/request.ts";
-import { Session } from "../oss/session.ts";
+import { type RenewalPolicy, Session } from "../oss/session.ts";
 import { OssSource } from "../oss/source.ts";
 import type { Clock, ObjectSource } from "../types.ts";
 import type { RunHost } from "./host.ts";
+import { proxiesOf } from "./proxies.ts";
 import type { RunState } from "./state.ts";
 
 /** The bucket, and everything that stands between the engine and it. */
@@ -32,13 +34,15 @@ const controlConnections = 16;
 /** Gets credentials and sets up the control plane; connects to nothing else yet. Throws CopyError. */
 export async function connect(config: Config, host: RunHost, state: RunState): Promise<Connection> {
   const { source: from, effort } = config;
-  const proxy = proxyOf(host.env);
+  const proxy = proxiesOf(host.env);
   const ca = from.caFile === undefined ? undefined : await readCertificates(from.caFile, host);
   const session = await Session.start(
     config.credentials,
     host.env,
     {
       onWarning: (message) => host.logger.warn("credentials", { error: message }),
+      onSecret: (secret) => state.secrets.add(secret),
+      renewal: renewalPolicy(effort, host.clock),
       sts: { ca, httpsProxy: proxy.httpsProxy, noProxy: proxy.noProxy },
     },
     host.signal,
@@ -91,21 +95,21 @@ export async function connect(config: Config, host: RunHost, state: RunState): P
   };
 }
 
+/** As for requests: attempts at a source that has given credentials before do not count, only the time does. */
+function renewalPolicy(limits: EffortConfig, clock: Clock): RenewalPolicy {
+  return {
+    waitMs: ({ failures, sinceMs, answered }) => {
+      const spent = { failures: answered ? 0 : failures, sinceProgressMs: sinceMs };
+      return isExhausted(spent, limits) ? undefined : backoffMs(failures - 1, clock.random());
+    },
+  };
+}
+
 function timeoutsOf(effort: EffortConfig) {
   return {
     connectMs: effort.connectTimeoutMs,
     stallMs: effort.stallTimeoutMs,
     minBytesPerSecond: effort.minBytesPerSecond,
-  };
-}
-
-/** Only an https proxy variable in upper or lower case, as every other client takes them. */
-function proxyOf(env: RunHost["env"]): ProxyOptions {
-  return {
-    // An upper-case HTTP_PROXY may come from a request header in CGI programs (CVE-2016-5385); this is none.
-    httpProxy: env.http_proxy ?? env.HTTP_PROXY,
-    httpsProxy: env.https_proxy ?? env.HTTPS_PROXY,
-    noProxy: env.no_proxy ?? env.NO_PROXY,
   };
 }
 

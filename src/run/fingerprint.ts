@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import type { Config } from "../config/config.ts";
+import type { CopyWork } from "../volume/copy-work.ts";
 
 /**
  * Digest of every option that changes what stands on the volume in the end. Endpoint, credentials and limits do not:
@@ -18,4 +19,12 @@ export function fingerprint({ source, target }: Config): string {
 /** What is being copied, for messages. */
 export function describeSource({ source }: Config): string {
   return `oss://${source.bucket}/${source.path}`;
+}
+
+/** Which copy into a target this is: the same bucket and path, whatever the filters, and the same shard. */
+export function copyWorkOf({ source: { bucket, path, shard } }: Config): CopyWork {
+  // With and without a trailing slash a path can name the same directory.
+  const what = JSON.stringify([bucket, path.replace(/\/$/, "")]);
+  const source = createHash("sha256").update(what).digest("hex").slice(0, 16);
+  return { source, index: shard?.index ?? 0, count: shard?.count ?? 1 };
 }

@@ -1,6 +1,9 @@
-import type { Config } from "../config/config.ts";
+import type { Config, EffortConfig } from "../config/config.ts";
+import type { WriterOptions } from "../data/build-plane.ts";
 import { ThreadedPlane } from "../data/threaded-plane.ts";
+import { largeAtOnce } from "../engine/copying.ts";
 import type { DataPlane } from "../types.ts";
+import type { DeviceWriterOptions } from "../volume/device-writer.ts";
 import type { TargetAbilities } from "../volume/probe.ts";
 import type { Connection } from "./connect.ts";
 
@@ -11,33 +14,66 @@ export interface PlaneOptions {
   readonly fsyncFiles: boolean;
   /** Whether unfinished large files stay at the end, for another run to go on with. */
   readonly keepsUnfinished: boolean;
+  /** `staged`: files get their names only when they are complete, by `publish`. */
+  readonly placement: "direct" | "staged";
+  /** Whether a file may be published in the place of another. */
+  readonly replaces: boolean;
 }
 
+const mebibyte = 2 ** 20;
+
 /** The data plane of a run that writes below `root`. */
-export function openPlane({ verb, target, effort }: Config, connection: Connection, options: PlaneOptions): DataPlane {
-  const { root, abilities, fsyncFiles, keepsUnfinished } = options;
+export function openPlane({ target, effort }: Config, connection: Connection, options: PlaneOptions): DataPlane {
+  const { root, abilities, fsyncFiles, keepsUnfinished, placement, replaces } = options;
+  const writer = {
+    root,
+    placement,
+    replaces,
+    fileMode: target.fileMode,
+    dirMode: target.dirMode,
+    uid: target.uid,
+    gid: target.gid,
+    mtime: target.mtime,
+    fsyncFiles,
+    runStartedCtimeMs: abilities?.startedCtimeMs,
+    directIo: abilities?.directIo ?? false,
+    dirtyBytes: dirtyBytesOf(effort),
+    keepsModes: abilities?.keepsModes,
+  } as const;
+  return openPlaneWith(writer, effort, connection, { keepsUnfinished });
+}
+
+/** The data plane of a run that writes one object to a device. */
+export function openDevicePlane(
+  { effort }: Config,
+  connection: Connection,
+  writer: Omit<DeviceWriterOptions, "kind">,
+): DataPlane {
+  return openPlaneWith({ ...writer, kind: "device" }, effort, connection, { keepsUnfinished: true });
+}
+
+function openPlaneWith(
+  writer: WriterOptions,
+  { threads, memoryBytes }: EffortConfig,
+  connection: Connection,
+  { keepsUnfinished }: { readonly keepsUnfinished: boolean },
+): DataPlane {
   return new ThreadedPlane({
-    threads: effort.threads,
+    threads,
     signing: connection.session.signing,
     onSigningChange: (listener) => connection.session.onChange(listener),
     setup: {
       transport: connection.dataTransport,
       requests: connection.requestSetup,
-      memoryBytes: effort.memoryBytes,
+      memoryBytes,
       keepsUnfinished,
-      writer: {
-        root,
-        placement: verb === "copy" ? "staged" : "direct",
-        fileMode: target.fileMode,
-        dirMode: target.dirMode,
-        uid: target.uid,
-        gid: target.gid,
-        mtime: target.mtime,
-        fsyncFiles,
-        runStartedCtimeMs: abilities?.startedCtimeMs,
-        directIo: abilities?.directIo ?? false,
-        keepsModes: abilities?.keepsModes,
-      },
+      writer,
     },
   });
+}
+
+/** Dirty bytes of each large file in each thread: together no more than a quarter of the memory limit, or 256 MiB. */
+function dirtyBytesOf({ memoryLimitBytes = Number.POSITIVE_INFINITY, threads }: EffortConfig): number {
+  const all = Math.min(256 * mebibyte, memoryLimitBytes / 4);
+  return Math.max(mebibyte, Math.floor(all / (largeAtOnce * threads)));
 }

@@ -4,23 +4,27 @@ import { compareAll } from "../engine/compare-run.ts";
 import { Ledger } from "../engine/ledger.ts";
 import { CopyError } from "../errors.ts";
 import { Tally } from "../observe/tally.ts";
+import type { DataPlane } from "../types.ts";
 import { keepsUsOut } from "../volume/attributes.ts";
-import { dropCheckpoint } from "../volume/checkpoint-file.ts";
+import { dropCheckpoint, saveCheckpoint } from "../volume/checkpoint-file.ts";
 import { ListingComparison } from "../volume/compare.ts";
 import type { Durability } from "../volume/durability.ts";
 import { finishDirectories } from "../volume/finish-directories.ts";
 import { readIdentity } from "../volume/identity.ts";
 import type { OwnerRecord } from "../volume/owner-format.ts";
-import { beginAttempt, readOwnerRecord, recordFailure, removeState } from "../volume/owner-record.ts";
+import { beginAttempt, type FoundOwner, readOwnerRecord, recordFailure, removeState } from "../volume/owner-record.ts";
+import { dropShownProgress, loadShownProgress, saveShownProgress } from "../volume/shown-progress.ts";
+import { freeSpace } from "../volume/space.ts";
 import { startOver } from "../volume/start-over.ts";
 import { type PreparedTarget, removeEarlierProbes } from "../volume/target.ts";
-import { connect } from "./connect.ts";
-import { type CopySetup, copySelected, durabilityOf, openDataPlane } from "./copy.ts";
+import { type Connection, connect } from "./connect.ts";
+import { type CopySetup, copySelected, durabilityOf, openDataPlane, openPublisher } from "./copy.ts";
+import { decideAround, takeUpAround } from "./fill-around.ts";
 import { describeSource, fingerprint } from "./fingerprint.ts";
 import { holdTarget } from "./hold-target.ts";
 import type { RunHost } from "./host.ts";
 import { checkpointOf, type EarlierWork, goOn, keepLast, keepProgress, keepSynced } from "./resume.ts";
-import { openSource, pathRules } from "./source.ts";
+import { openSource, pathRules, stagedRules } from "./source.ts";
 import type { RunState } from "./state.ts";
 
 /** A record that notes how this attempt ended; how often in a row it ended so is the answer. */
@@ -45,6 +49,9 @@ export async function runPopulate(
   const earlier = await previousAttempt(config, host, target);
   const previous = earlier?.record;
   state.firstStartedAt = previous?.firstStartedAt;
+  // Nothing is written any more once the target is let go of.
+  await using shown = state.shown;
+  if (!previous) shown.begin(0);
   await using connection = await connect(config, host, state);
   const source = await openSource(config, connection, host, state);
   const isUnowned = !previous && target.foreignNames.length > 0 && !config.target.allowNonEmpty;
@@ -59,52 +66,45 @@ export async function runPopulate(
   }
   const durability = await durabilityOf(config, target);
   state.durability = durability.method;
-  const from = config.dryRun
-    ? undefined
-    : await makeReady(config, host, state, { previous, target, source, durability });
-  state.phase = "listing";
   const attempt = new Attempt(config, target, previous);
-  const keepsUnfinished = attempt.startedEmpty && source.sorted && !config.dryRun;
-  await using plane = openDataPlane(config, connection, target, durability, { keepsUnfinished });
-  state.watch(plane);
-  const { firstStartedAt } = attempt;
-  let checkpointer = keepsUnfinished
-    ? keepProgress(config, host, state, { root: target.root, plane, durability, firstStartedAt, from })
-    : undefined;
-  const syncing = keepsUnfinished || config.dryRun ? undefined : keepSynced(config, host, state, { plane, durability });
+  const beginning = { attempt, previous, target, source, connection, durability };
+  await using parts = attempt.startedEmpty
+    ? await fillEmpty(config, host, state, beginning)
+    : await fillAround(config, host, state, beginning);
+  const { plane } = parts;
+  let { keeper } = parts;
   const begin = async (): Promise<void> => {
     await attempt.begin();
+    if (config.output.ownerUid !== undefined) shown.keepBy((percent) => saveShownProgress(target.root, percent));
     onAttempt(attempt);
   };
   try {
     await copySelected(config, host, state, {
       connection,
       source,
-      target,
-      plane,
-      publisher: undefined,
-      checkpointer,
-      syncing,
+      free: await freeSpace(target.root),
+      ...parts,
       begin,
     });
     state.watch(undefined);
     if (config.dryRun) return;
     state.phase = "syncing";
     if (state.ledger.failureKinds.size > 0) {
-      await keepLast(checkpointer, undefined, host);
+      await keepLast(keeper, undefined, host);
       return;
     }
     // Directories that keep us out could not be gone on with: from here on a killed run starts over.
     if (keepsUsOut(config.target, readIdentity())) {
-      checkpointer = undefined;
+      keeper = undefined;
       await dropCheckpoint(target.root);
     }
-    await finish(config, host, target, previous !== undefined, durability.method === "fsync");
+    await finish(config, host, { attempt, target, resumed: previous !== undefined, durability });
     await plane.syncDirectories();
     await durability.sync(host.signal);
+    await shown.forget();
     host.signal.throwIfAborted();
   } catch (error) {
-    await keepLast(checkpointer, error, host);
+    await keepLast(keeper, error, host);
     throw error;
   }
   // From here on a signal no longer changes the verdict: everything is in place and on stable storage.
@@ -118,8 +118,69 @@ async function leaveNothing({ root, abilities }: PreparedTarget): Promise<void> 
 }
 
 interface Beginning extends Omit<EarlierWork, "previous"> {
+  readonly attempt: Attempt;
   readonly previous: OwnerRecord | undefined;
+  readonly connection: Connection;
   readonly durability: Durability;
+}
+
+/** How files get onto the volume, and who keeps what another attempt needs to go on. */
+interface FillingParts
+  extends Pick<CopySetup, "rules" | "publisher" | "checkpointer" | "syncing" | "decide">,
+    AsyncDisposable {
+  readonly plane: DataPlane;
+  readonly keeper: { last(): Promise<void> } | undefined;
+}
+
+/** Straight into the final names: all that is on the volume is ours. */
+async function fillEmpty(config: Config, host: RunHost, state: RunState, beginning: Beginning): Promise<FillingParts> {
+  const { attempt, target, source, connection, durability } = beginning;
+  const from = config.dryRun ? undefined : await makeReady(config, host, state, beginning);
+  state.phase = "listing";
+  const keepsUnfinished = source.sorted && !config.dryRun;
+  const plane = openDataPlane(config, connection, target, durability, { keepsUnfinished });
+  state.watch(plane);
+  const { firstStartedAt } = attempt;
+  const keeper = keepsUnfinished
+    ? keepProgress(config, host, state, {
+        plane,
+        durability,
+        firstStartedAt,
+        from,
+        save: (text) => saveCheckpoint(target.root, text),
+      })
+    : undefined;
+  const dispose = (): PromiseLike<void> => plane[Symbol.asyncDispose]();
+  const syncing = keeper || config.dryRun ? undefined : keepSynced(config, host, state, { plane, durability });
+  const nobody = { publisher: undefined, decide: undefined };
+  const parts = { rules: pathRules, plane, keeper, checkpointer: keeper, syncing, ...nobody };
+  return { ...parts, [Symbol.asyncDispose]: dispose };
+}
+
+/** Under temporary names first, so that a killed attempt leaves nothing of which nobody knows whose it is. */
+async function fillAround(config: Config, host: RunHost, state: RunState, beginning: Beginning): Promise<FillingParts> {
+  const { attempt, previous, target, connection, durability } = beginning;
+  const { root } = target;
+  const isResumed = previous !== undefined && !config.dryRun;
+  const earlier = isResumed ? await takeUpAround(config, host, state, { root, previous }) : undefined;
+  state.phase = "listing";
+  const options = { keepsUnfinished: true, placement: "staged", replaces: false } as const;
+  const plane = openDataPlane(config, connection, target, durability, options);
+  state.watch(plane);
+  const publisher = openPublisher(config, host, {
+    plane,
+    sync: async () => {
+      await plane.syncDirectories();
+      await durability.sync();
+    },
+    save: config.dryRun ? undefined : (text) => saveCheckpoint(root, text),
+    open: earlier?.open ?? [],
+    firstStartedAt: attempt.firstStartedAt,
+  });
+  const decide = decideAround(config, previous);
+  const dispose = (): PromiseLike<void> => plane[Symbol.asyncDispose]();
+  const parts = { rules: stagedRules, plane, keeper: publisher, checkpointer: undefined, publisher, decide };
+  return { ...parts, [Symbol.asyncDispose]: dispose };
 }
 
 /** Leaves on the volume only what this run can build on: all that a checkpoint vouches for, or nothing of ours. */
@@ -127,21 +188,24 @@ async function makeReady(
   config: Config,
   host: RunHost,
   state: RunState,
-  { previous, durability, ...rest }: Beginning,
+  { previous, durability, target, source }: Beginning,
 ): Promise<CheckpointState | undefined> {
   if (!previous) return undefined;
-  const earlier = { ...rest, previous };
+  const earlier = { target, source, previous };
   const { root } = earlier.target;
   const from = await checkpointOf(config, host, earlier);
   if (from) {
     await goOn(from, earlier, durability, host);
     state.resumed = { fromMs: from.savedAtMs, copied: from.counts.copied };
+    state.shown.begin(await loadShownProgress(root));
     state.ledger.resume(from.counts);
     return from;
   }
+  state.shown.begin(0);
+  await dropShownProgress(root);
   // Before its files: it must never vouch for what is gone.
   await dropCheckpoint(root);
-  if (previous.startedEmpty) await startOver(root, previous, host.signal);
+  await startOver(root, previous, host.signal);
   return undefined;
 }
 
@@ -150,12 +214,17 @@ async function previousAttempt(
   config: Config,
   host: RunHost,
   target: PreparedTarget,
-): Promise<{ readonly record: OwnerRecord; readonly complete: boolean } | undefined> {
+): Promise<Extract<FoundOwner, { readonly status: "ours" }> | undefined> {
   if (!target.hasStateDirectory) return undefined;
   const owner = await readOwnerRecord(target.root);
   if (owner.status === "absent") return undefined;
   if (owner.status !== "ours") throw new CopyError("volume", `${owner.reason}; nothing was changed`);
-  const { record, complete } = owner;
+  tellOfEarlier(owner.record, config, host);
+  return owner;
+}
+
+/** Tells the log what an earlier attempt at the same target left. */
+export function tellOfEarlier(record: OwnerRecord, config: Config, host: RunHost): void {
   const last = record.lastFailure;
   host.logger.info("an earlier attempt left this volume unfinished", {
     attempts: record.attempts,
@@ -164,13 +233,13 @@ async function previousAttempt(
     sameWork: record.fingerprint === fingerprint(config),
     ...(last && { lastExitCode: last.exitCode, lastFailure: last.reason, failedInARow: last.inARow }),
   });
-  return { record, complete };
 }
 
 /** Whether a volume that an earlier attempt completed may already be what this one is to make. */
 function canBeCompared(config: Config, record: OwnerRecord, source: CopySetup["source"]): boolean {
   // A list of keys may come from a pipe, which cannot be read a second time.
-  return config.target.resume && source.sorted && record.fingerprint === fingerprint(config);
+  const again = config.target.resume && source.sorted;
+  return again && record.startedEmpty && record.fingerprint === fingerprint(config);
 }
 
 /**
@@ -179,7 +248,7 @@ function canBeCompared(config: Config, record: OwnerRecord, source: CopySetup["s
  */
 async function differenceFromListing(
   config: Config,
-  { connection, source, target }: Pick<CopySetup, "connection" | "source" | "target">,
+  { connection, source, target }: Pick<CopySetup, "connection" | "source"> & { readonly target: PreparedTarget },
   host: RunHost,
   state: RunState,
 ): Promise<string | undefined> {
@@ -206,14 +275,16 @@ function notEmpty({ root, foreignNames }: PreparedTarget, difference: string): C
   );
 }
 
-async function finish(
-  { target: wanted }: Config,
-  host: RunHost,
-  { root, abilities }: PreparedTarget,
-  resumed: boolean,
-  fsync: boolean,
-): Promise<void> {
-  const madeSinceMs = wanted.allowNonEmpty ? abilities?.startedCtimeMs : undefined;
+interface Finish extends Pick<Beginning, "attempt" | "target" | "durability"> {
+  /** Whether an earlier attempt may have left directories without their attributes. */
+  readonly resumed: boolean;
+}
+
+async function finish({ target: wanted }: Config, host: RunHost, finishing: Finish): Promise<void> {
+  const { attempt, target, durability, resumed } = finishing;
+  const { root, abilities } = target;
+  const madeSinceMs = attempt.startedEmpty ? undefined : (attempt.filledSinceMs ?? abilities?.startedCtimeMs);
+  const fsync = durability.method === "fsync";
   const options = { root, attributes: wanted, chownRoot: wanted.chownRoot, resumed, madeSinceMs, fsync };
   await finishDirectories(options, host.signal);
 }
@@ -221,6 +292,7 @@ async function finish(
 /** This attempt in the owner record. */
 class Attempt implements AttemptNote {
   readonly startedEmpty: boolean;
+  readonly filledSinceMs: number | undefined;
   readonly firstStartedAt: string;
   readonly #config: Config;
   readonly #target: PreparedTarget;
@@ -232,6 +304,9 @@ class Attempt implements AttemptNote {
     this.#target = target;
     this.#previous = previous;
     this.startedEmpty = previous?.startedEmpty ?? target.foreignNames.length === 0;
+    const isSameWork = previous?.fingerprint === fingerprint(config);
+    const sinceMs = isSameWork ? previous.filledSinceMs : target.abilities?.startedCtimeMs;
+    this.filledSinceMs = this.startedEmpty ? undefined : sinceMs;
     this.firstStartedAt = previous?.firstStartedAt ?? new Date().toISOString();
   }
 
@@ -240,6 +315,7 @@ class Attempt implements AttemptNote {
       fingerprint: fingerprint(this.#config),
       source: describeSource(this.#config),
       startedEmpty: this.startedEmpty,
+      filledSinceMs: this.filledSinceMs,
       firstStartedAt: this.firstStartedAt,
     };
     this.#record = await beginAttempt(this.#target.root, fresh, this.#previous);

@@ -8,7 +8,7 @@ import { PeriodicSync, type SyncPorts } from "../engine/periodic-sync.ts";
 import { TooManyFailures } from "../engine/too-many-failures.ts";
 import { CopyError, Interruption } from "../errors.ts";
 import type { DataPlane } from "../types.ts";
-import { loadCheckpoint, saveCheckpoint } from "../volume/checkpoint-file.ts";
+import { loadCheckpoint } from "../volume/checkpoint-file.ts";
 import type { Durability } from "../volume/durability.ts";
 import type { OwnerRecord } from "../volume/owner-format.ts";
 import { stateDirectory } from "../volume/path.ts";
@@ -46,21 +46,25 @@ export async function checkpointOf(
 /** The checkpoint, or one sentence that says why the run must not go on from it. */
 async function findCheckpoint(config: Config, earlier: EarlierWork): Promise<CheckpointState | string> {
   const { previous, source, target } = earlier;
-  const wanted = { fingerprint: fingerprint(config), nowMs: Date.now(), resumeWithinMs: config.target.resumeWithinMs };
   if (!config.target.resume) return "--no-resume was given";
   if (!previous.startedEmpty) return "the volume did not begin empty";
-  if (previous.fingerprint !== wanted.fingerprint) return `the earlier work was another one (${previous.source})`;
+  if (previous.fingerprint !== fingerprint(config)) return `the earlier work was another one (${previous.source})`;
   if (!source.sorted) return "what a list of keys selects is not resumed";
   if (await ignoresCase(target.root)) return "names on the target differ by more than their case only";
-  const text = await loadCheckpoint(target.root);
+  const found = await usableCheckpoint(config, target.root);
+  if (typeof found === "string" || isOf(found, config, source)) return found;
+  return "the path was of another kind when the checkpoint was saved";
+}
+
+/** The checkpoint of this very work on the target, or one sentence that says why there is none to be trusted. */
+export async function usableCheckpoint(config: Config, root: string): Promise<CheckpointState | string> {
+  const text = await loadCheckpoint(root);
   if (text === undefined) return "the earlier attempt left no checkpoint";
   const loaded = parseCheckpoint(Buffer.from(text));
   if (loaded.status !== "ok") return loaded.reason;
-  const reason = whyNotResume(loaded.state, wanted);
-  if (reason !== undefined) return reason;
-  return isOf(loaded.state, config, source)
-    ? loaded.state
-    : "the path was of another kind when the checkpoint was saved";
+  const { resumeWithinMs } = config.target;
+  const wanted = { fingerprint: fingerprint(config), nowMs: Date.now(), resumeWithinMs };
+  return whyNotResume(loaded.state, wanted) ?? loaded.state;
 }
 
 /** There another key may stand behind the name of one that is to be made anew. */
@@ -102,20 +106,23 @@ export async function goOn(
 }
 
 export interface KeeperParts {
-  readonly root: string;
   readonly plane: DataPlane;
-  readonly durability: Durability;
+  readonly durability: Pick<Durability, "sync">;
+  /** See `CheckpointPorts`. */
+  readonly fits?: (text: string) => boolean;
+  readonly save: (text: string) => Promise<void>;
   readonly firstStartedAt: string;
   readonly from: CheckpointState | undefined;
 }
 
-/** Keeps the progress of a populate on the volume itself. */
+/** Keeps the progress of a populate on the target itself. */
 export function keepProgress(config: Config, host: RunHost, state: RunState, parts: KeeperParts): Checkpointer {
-  const { root, firstStartedAt, from } = parts;
+  const { fits, save, firstStartedAt, from } = parts;
   return new Checkpointer({
     ports: {
       ...syncPorts(host, state, parts),
-      save: (text) => saveCheckpoint(root, text),
+      ...(fits && { fits }),
+      save,
       wallMs: () => Date.now(),
       onSaved: (tookMs, open) => host.logger.debug("checkpoint saved", { tookMs: Math.round(tookMs), open }),
     },
@@ -156,16 +163,25 @@ function syncPorts(
   };
 }
 
-/** A last checkpoint when the work ends early; not after what leaves doubts about the volume or about ourselves. */
-export async function keepLast(checkpointer: Checkpointer | undefined, error: unknown, host: RunHost): Promise<void> {
-  const isSafe =
+/** Whether an end leaves no doubts about the volume or about ourselves. */
+export function isSafeToKeep(error: unknown): boolean {
+  return (
     error === undefined ||
     error instanceof Interruption ||
     error instanceof TooManyFailures ||
-    (error instanceof CopyError && error.kind !== "volume");
-  if (!checkpointer || !isSafe) return;
+    (error instanceof CopyError && error.kind !== "volume")
+  );
+}
+
+/** A last checkpoint when the work ends early; not after what leaves doubts. */
+export async function keepLast(
+  keeper: { last(): Promise<void> } | undefined,
+  error: unknown,
+  host: RunHost,
+): Promise<void> {
+  if (!keeper || !isSafeToKeep(error)) return;
   try {
-    await checkpointer.last();
+    await keeper.last();
   } catch (failure) {
     host.logger.warn("the target cannot keep how far this attempt came", { error: String(failure) });
   }

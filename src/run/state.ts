@@ -2,6 +2,8 @@ import { Ledger } from "../engine/ledger.ts";
 import { progressOf } from "../observe/progress.ts";
 import { Tally } from "../observe/tally.ts";
 import type { CopyReport, Counts, DataPlane, Logger, Phase, PlaneStats, Progress } from "../types.ts";
+import { RecentSecrets } from "./recent-secrets.ts";
+import { ShownProgress } from "./shown-progress.ts";
 
 const nothingYet: PlaneStats = { receivedBytes: 0, writtenBytes: 0, sourceSeconds: 0, diskSeconds: 0, bufferBytes: 0 };
 
@@ -9,8 +11,12 @@ const nothingYet: PlaneStats = { receivedBytes: 0, writtenBytes: 0, sourceSecond
 export class RunState {
   readonly tally = new Tally();
   readonly ledger: Ledger;
+  /** What came up in this run and must not be shown. */
+  readonly secrets = new RecentSecrets();
+  readonly shown = new ShownProgress();
   phase: Phase = "preparing";
-  succeeded = false;
+  /** Undefined until the verdict. */
+  exitCode: number | undefined;
   sourceDigest: string | undefined;
   durability: CopyReport["durability"] = "none";
   /** When the first attempt at this target began, ISO 8601; undefined when this is the first. */

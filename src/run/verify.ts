@@ -25,6 +25,7 @@ export async function runVerify(config: Config, host: RunHost, state: RunState):
     concurrency: Math.min(mostFilesAtOnce, config.effort.concurrency),
     sorted: source.sorted,
     extras: source.kind === "directory" && source.sorted,
+    lengthProves: true,
   };
   const { sourceDigest } = await verifyAll(source.pages, source.prefix, parts, options, host.signal);
   state.sourceDigest = sourceDigest;

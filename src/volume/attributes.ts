@@ -75,6 +75,17 @@ export function directoryLacks(stats: Stats, attributes: Attributes): Lacks {
   };
 }
 
+/**
+ * Mode of a directory that has not got its attributes yet, where several processes may come upon it or ours may be killed
+ * meanwhile: whoever finds it gives them. The umask leaves it as it is, and hardly anybody else makes such directories.
+ */
+export const unfinishedMode = 0o1700;
+
+/** Whether a directory was made with `unfinishedMode` by us, and has not got its attributes. */
+export function isUnfinishedDirectory(stats: Stats, uid: number): boolean {
+  return stats.isDirectory() && stats.uid === uid && (stats.mode & permissionBits & ~setgid) === unfinishedMode;
+}
+
 /** Gives an open directory that we just made its mode and, last, its owner. */
 export function dressDirectory(descriptor: number, attributes: Attributes): void {
   const stats = fstatSync(descriptor);

@@ -14,31 +14,31 @@ const maxCheckpointBytes = 64 * 2 ** 20;
  * Puts a checkpoint on stable storage in place of the former one, which stays if this fails. What the checkpoint speaks of
  * must be on stable storage already. Throws CopyError `volume-full` or `volume`.
  */
-export async function saveCheckpoint(root: string, text: string): Promise<void> {
+export async function saveCheckpoint(root: string, text: string, name = checkpointName): Promise<void> {
   if (Buffer.byteLength(text) > maxCheckpointBytes)
     throw new RangeError("the checkpoint is too large to be read again");
   await using state = await openState(root);
-  await replaceFile(state, checkpointName, text);
+  await replaceFile(state, name, text);
 }
 
 /**
  * The text of the last checkpoint, whoever wrote it; undefined if there is none. What is no regular file, or is larger
  * than 64 MiB, reads as empty text, which is never a valid checkpoint. Throws CopyError `volume`.
  */
-export async function loadCheckpoint(root: string): Promise<string | undefined> {
+export async function loadCheckpoint(root: string, name = checkpointName): Promise<string | undefined> {
   await using state = await existingState(root);
   if (state === undefined) return undefined;
   try {
     // Not to follow a symlink or hang on a FIFO that someone put there.
     const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-    await using file = await open(state.child(checkpointName), flags);
+    await using file = await open(state.child(name), flags);
     return await readBounded(file);
   } catch (error) {
     const code = errnoOf(error);
     if (code === "ENOENT") return undefined;
     // A symlink, or a socket or device without anyone behind it.
     if (code === "ELOOP" || code === "ENXIO" || code === "ENODEV") return "";
-    throw volumeError(error, "read", `${state.path}/${checkpointName}`);
+    throw volumeError(error, "read", `${state.path}/${name}`);
   }
 }
 
@@ -54,7 +54,8 @@ export async function dropCheckpoint(root: string): Promise<void> {
   }
 }
 
-async function existingState(root: string): Promise<OpenDirectory | undefined> {
+/** The state directory, opened; undefined where there is none. Throws CopyError `volume`. */
+export async function existingState(root: string): Promise<OpenDirectory | undefined> {
   await using directory = await openDirectory(root);
   try {
     await lstat(directory.child(stateDirectory));

@@ -1,7 +1,8 @@
-import { closeSync, constants, lstatSync, mkdirSync, openSync } from "node:fs";
+import { closeSync, constants, fstatSync, lstatSync, mkdirSync, openSync, type Stats } from "node:fs";
 import { CopyError } from "../errors.ts";
-import { type Attributes, dressDirectory, type Lacks } from "./attributes.ts";
+import { type Attributes, dressDirectory, isUnfinishedDirectory, type Lacks, unfinishedMode } from "./attributes.ts";
 import { describeKind, errnoOf, nameError, volumeError } from "./errors.ts";
+import { readIdentity } from "./identity.ts";
 
 /** An open directory. Children are named `prefix + name`, which no symlink above them can redirect. */
 export interface HeldDirectory {
@@ -21,6 +22,8 @@ export interface DirectoryCacheOptions {
   readonly attributes: Attributes;
   /** Whether owner and mode come in a last pass, because they would keep us out. */
   readonly deferAttributes: boolean;
+  /** Whether a directory shows until it has its attributes, so that whoever comes upon it can give them; default false. */
+  readonly marksUnfinished?: boolean;
   /** Descriptors kept open at most, besides those in use; default 512. */
   readonly limit?: number;
   /** Whether what stands at a path was made by this run. */
@@ -45,6 +48,8 @@ export class DirectoryCache implements Disposable {
   readonly #options: DirectoryCacheOptions;
   readonly #limit: number;
   readonly #root: HeldDirectory;
+  /** As whom we make directories that show that they are unfinished; undefined where none do. */
+  readonly #marksAs: number | undefined;
   /** In order of use. */
   readonly #held = new Map<string, HeldDirectory>();
   #newest: HeldDirectory;
@@ -54,6 +59,8 @@ export class DirectoryCache implements Disposable {
     this.#options = options;
     // A step needs its parent and its child; the child evicts the oldest, never the parent it was just reached through.
     this.#limit = Math.max(2, options.limit ?? defaultLimit);
+    const marks = options.marksUnfinished === true && options.attributes.keepsModes !== false;
+    this.#marksAs = marks ? readIdentity().uid : undefined;
     this.#root = held("", openRoot(options.root));
     this.#newest = this.#root;
   }
@@ -86,6 +93,11 @@ export class DirectoryCache implements Disposable {
     } catch (error) {
       throw nameError(error, "open directory", this.#absolute(path));
     }
+  }
+
+  /** Whether a directory is one of ours that was made and has not got its attributes. */
+  isUnfinished(stats: Stats): boolean {
+    return this.#marksAs !== undefined && isUnfinishedDirectory(stats, this.#marksAs);
   }
 
   /** Keeps a directory open until `release`, however many others are opened meanwhile. */
@@ -144,7 +156,7 @@ export class DirectoryCache implements Disposable {
   #step(parent: HeldDirectory, step: Step): HeldDirectory | undefined {
     let descriptor: number;
     try {
-      descriptor = openSync(parent.prefix + step.name, openFlags);
+      descriptor = this.#finished(openSync(parent.prefix + step.name, openFlags));
     } catch (error) {
       const code = errnoOf(error);
       if (code !== "ENOENT" && code !== "ENOTDIR" && code !== "ELOOP") throw error;
@@ -159,26 +171,40 @@ export class DirectoryCache implements Disposable {
   }
 
   #create(parent: HeldDirectory, name: string): number {
-    const { attributes, deferAttributes, onChange } = this.#options;
-    let made = true;
+    const { onChange } = this.#options;
     try {
-      mkdirSync(parent.prefix + name, deferAttributes ? attributes.dirMode | workingMode : attributes.dirMode);
+      mkdirSync(parent.prefix + name, this.#freshMode());
     } catch (error) {
-      // Another thread was faster; it also sets the attributes.
+      // Another thread was faster, or another process; it also sets the attributes.
       if (errnoOf(error) !== "EEXIST") throw error;
-      made = false;
+      return this.#finished(openSync(parent.prefix + name, openFlags));
     }
     const descriptor = openSync(parent.prefix + name, openFlags);
-    if (!made) return descriptor;
+    if (!this.#options.deferAttributes) this.#dress(descriptor);
+    onChange(parent.path);
+    onChange(parent.path === "" ? name : `${parent.path}/${name}`);
+    return descriptor;
+  }
+
+  #freshMode(): number {
+    const { attributes, deferAttributes } = this.#options;
+    if (this.#marksAs !== undefined) return unfinishedMode;
+    return deferAttributes ? attributes.dirMode | workingMode : attributes.dirMode;
+  }
+
+  /** The descriptor of a directory that was there, which gets its attributes if it is of ours and lacks them. */
+  #finished(descriptor: number): number {
+    if (this.#marksAs !== undefined && this.isUnfinished(fstatSync(descriptor))) this.#dress(descriptor);
+    return descriptor;
+  }
+
+  #dress(descriptor: number): void {
     try {
-      if (!deferAttributes) dressDirectory(descriptor, attributes);
+      dressDirectory(descriptor, this.#options.attributes);
     } catch (error) {
       closeSync(descriptor);
       throw error;
     }
-    onChange(parent.path);
-    onChange(parent.path === "" ? name : `${parent.path}/${name}`);
-    return descriptor;
   }
 
   #obstacle(parent: HeldDirectory, step: Step, cause: unknown): unknown {

@@ -72,7 +72,7 @@ export function describeKind(stats: Stats): string {
   if (stats.isSymbolicLink()) return "a symbolic link";
   if (stats.isFIFO()) return "a FIFO";
   if (stats.isSocket()) return "a socket";
-  return "a device";
+  return stats.isBlockDevice() ? "a block device" : "a character device";
 }
 
 function translated(error: unknown, attempt: string, kinds: Readonly<Record<string, ErrorKind>>): unknown {

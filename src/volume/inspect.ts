@@ -11,10 +11,11 @@ export function inspectPath(directories: DirectoryCache, path: SafePath): Existi
   if (directory === undefined) return undefined;
   try {
     const stats = lstatSync(directory.prefix + name, { throwIfNoEntry: false });
-    if (stats === undefined) return undefined;
+    // A directory that a killed run has not finished is as good as none: it is still to be made.
+    if (stats === undefined || directories.isUnfinished(stats)) return undefined;
     const kind = stats.isFile() ? "file" : stats.isDirectory() ? "directory" : "other";
     // Times pass through a double of seconds on their way in; the fraction of a millisecond is its rounding.
-    return { kind, sizeBytes: stats.size, modifiedMs: Math.round(stats.mtimeMs) };
+    return { kind, sizeBytes: stats.size, modifiedMs: Math.round(stats.mtimeMs), changedMs: stats.ctimeMs };
   } catch (error) {
     if (errnoOf(error) === "ENAMETOOLONG") return undefined;
     throw volumeError(error, "look at", path);

@@ -1,55 +1,43 @@
 import { createHash } from "node:crypto";
-import { closeSync, constants, fstatSync, openSync } from "node:fs";
+import { constants, fstatSync, openSync } from "node:fs";
 import type { FileTarget } from "../types.ts";
 import { lacksOf } from "./attributes.ts";
-import { errnoOf, volumeError } from "./errors.ts";
+import { checkPiece, DirectFile } from "./direct-file.ts";
+import { volumeError } from "./errors.ts";
 import type { Placement } from "./placement.ts";
 import { dressFilePooled, pooled } from "./pooled.ts";
 import { reserveBlocks, reserveFromBytes } from "./reserve.ts";
+import type { OpenFile } from "./target-writer.ts";
 import type { FileSettings } from "./whole-file.ts";
-
-/** Alignment that direct writes keep to: the largest logical block in use, and the page of every common kernel. */
-export const blockBytes = 4096;
 
 /** Until it is settled a file is ours alone, whatever its final mode: it may have to be opened again. */
 const workingMode = 0o600;
-const readBackBytes = 2 ** 20;
-const wasmPageBytes = 65_536;
-/** Dirty bytes of one file in the page cache at most: they count against the memory limit, and the last sync waits for them. */
-export const mostDirtyBytes = 32 * 2 ** 20;
 
 export interface LargeFileOptions extends FileSettings {
   readonly placement: Placement;
   /** Whether direct I/O is tried. */
   readonly directIo: boolean;
+  /** Dirty bytes in the page cache at most: they count against the memory limit, and the last sync waits for them. */
+  readonly dirtyBytes: number;
 }
 
 /** A file that arrives in pieces. Writes run one after the other, in the thread pool; many files may be written at once. */
-export class LargeFile {
+export class LargeFile implements OpenFile {
   readonly #options: LargeFileOptions;
+  readonly #file: DirectFile;
   #target: FileTarget;
-  #descriptor: number;
-  #direct: boolean;
-  #open = true;
   /** Whether another writer settles the file. */
   #joined = false;
-  #dirtyBytes = 0;
-  /** What a sync failed with: the system tells of lost bytes once only. */
+  /** What finishing failed with: the system tells of lost bytes once only. */
   #broken: { readonly error: unknown } | undefined;
-  /** Settles with the last write asked for; never rejects. */
-  #idle: Promise<unknown> = Promise.resolve();
+  /** Settles with the last sync or end asked for; never rejects. */
+  #lastTurn: Promise<unknown> = Promise.resolve();
 
   private constructor(options: LargeFileOptions, target: FileTarget, descriptor: number) {
     this.#options = options;
     this.#target = target;
-    this.#descriptor = descriptor;
-    this.#direct = options.directIo;
-    if (!options.directIo) return;
-    try {
-      this.#reopen(constants.O_DIRECT);
-    } catch {
-      this.#direct = false;
-    }
+    const errorOf = (error: unknown, action: string): unknown => this.#failed(error, action);
+    this.#file = new DirectFile(descriptor, { directIo: options.directIo, dirtyBytes: options.dirtyBytes, errorOf });
   }
 
   /** Makes an empty file; throws CopyError `occupied`, `unsupported`, `volume-full` or `volume`. */
@@ -84,12 +72,12 @@ export class LargeFile {
 
   /** Changes when the file leaves direct I/O. */
   get descriptor(): number {
-    return this.#descriptor;
+    return this.#file.descriptor;
   }
 
   /** Whether writes bypass the page cache. */
   get direct(): boolean {
-    return this.#direct;
+    return this.#file.direct;
   }
 
   get target(): FileTarget {
@@ -100,8 +88,10 @@ export class LargeFile {
    * Writes `bytes` at a multiple of 4 KiB. Only the piece that ends the file may have a length that is none; behind it
    * the memory up to the next 4 KiB boundary is zeroed and written too. Throws CopyError.
    */
-  write(bytes: Uint8Array, offset: number): Promise<void> {
-    return this.#inTurn(() => this.#writeNow(bytes, offset));
+  async write(bytes: Uint8Array, offset: number): Promise<void> {
+    const { sizeBytes, path } = this.#target;
+    checkPiece({ start: offset, length: bytes.length }, sizeBytes, path);
+    await this.#file.write(bytes, offset);
   }
 
   /** Gives the file its exact length, mode, times and owner and closes it; when staged, times come with the name. */
@@ -110,24 +100,25 @@ export class LargeFile {
   }
 
   async #settleNow(): Promise<void> {
+    await this.#file.idle();
     const { attributes, setsTimes, fsyncFiles } = this.#options;
     try {
-      await pooled.ftruncate(this.#descriptor, this.#target.sizeBytes);
-      const lacks = lacksOf(fstatSync(this.#descriptor), attributes);
-      await dressFilePooled(this.#descriptor, attributes, lacks, setsTimes ? this.#target.modifiedMs : undefined);
-      if (fsyncFiles) await pooled.fsync(this.#descriptor);
-      this.#open = false;
-      await pooled.close(this.#descriptor);
+      await pooled.ftruncate(this.descriptor, this.#target.sizeBytes);
+      const lacks = lacksOf(fstatSync(this.descriptor), attributes);
+      await dressFilePooled(this.descriptor, attributes, lacks, setsTimes ? this.#target.modifiedMs : undefined);
+      if (fsyncFiles) await pooled.fsync(this.descriptor);
+      await this.#file.close();
     } catch (error) {
-      throw this.#brokenBy(error, "finish");
+      this.#broken = { error: this.#failed(error, "finish") };
+      throw this.#broken.error;
     }
   }
 
   /** Empties the file after its last write, for another attempt at the object or at a newer version of it. */
   async restart(target: FileTarget): Promise<void> {
-    await this.#idle;
+    await this.#file.idle();
     try {
-      await pooled.ftruncate(this.#descriptor, 0);
+      await pooled.ftruncate(this.descriptor, 0);
     } catch (error) {
       throw this.#failed(error, "empty");
     }
@@ -136,7 +127,7 @@ export class LargeFile {
     await this.#reserve();
   }
 
-  /** Puts what was written before the call on stable storage. Throws CopyError. */
+  /** Puts what was written before the call on stable storage. Throws CopyError, and once it has, always. */
   sync(): Promise<void> {
     return this.#inTurn(() => this.#syncNow());
   }
@@ -150,154 +141,43 @@ export class LargeFile {
   }
 
   async #abandonNow({ remove }: { readonly remove: boolean }): Promise<void> {
-    if (!this.#open) return;
+    await this.#file.idle();
+    if (!this.#file.isOpen) return;
     try {
-      if (remove) this.#options.placement.remove(this.#target, this.#descriptor);
+      if (remove) this.#options.placement.remove(this.#target, this.descriptor);
       else if (this.#options.fsyncFiles && !this.#joined) await this.#syncNow();
     } finally {
-      this.#open = false;
-      await pooled.close(this.#descriptor).catch(() => {}); // what is synced or not wanted cannot be lost here
+      // What is synced or not wanted cannot be lost by a failing close.
+      await this.#file.close().catch(() => {});
     }
   }
 
-  /** Does `work` after all that was asked for before. */
+  async #syncNow(): Promise<void> {
+    if (this.#broken) throw this.#broken.error;
+    await this.#file.sync();
+  }
+
+  /** A sync that is asked for while the file is being settled must not be over before it. */
   #inTurn(work: () => Promise<void>): Promise<void> {
-    const turn = this.#idle.then(work);
+    const turn = this.#lastTurn.then(work);
     // Whoever asked for that work has its error.
-    this.#idle = turn.catch(() => {});
+    this.#lastTurn = turn.catch(() => {});
     return turn;
   }
 
   /** Base64 MD5 of the first `sizeBytes` as the device holds them, read through a buffer of 1 MiB. */
   async md5(sizeBytes: number, signal: AbortSignal): Promise<string> {
-    await this.#idle;
     const hash = createHash("md5");
-    const pages = readBackBytes / wasmPageBytes;
-    // WebAssembly memory begins on a page boundary, as direct reads need it.
-    const memory = new Uint8Array(new WebAssembly.Memory({ initial: pages, maximum: pages }).buffer);
-    for (let done = 0; done < sizeBytes; ) {
-      signal.throwIfAborted();
-      const got = await this.#readNow(memory, done);
-      const used = Math.min(got, sizeBytes - done);
-      if (used === 0) break;
-      hash.update(memory.subarray(0, used));
-      done += used;
-    }
+    await this.#file.hash(hash, { start: 0, length: sizeBytes }, signal);
     return hash.digest("base64");
   }
 
   async #reserve(): Promise<void> {
     if (this.#target.sizeBytes < reserveFromBytes) return;
-    await reserveBlocks(this.#descriptor, this.#target.sizeBytes, this.#options.placement.absolute(this.#target));
-  }
-
-  async #writeNow(bytes: Uint8Array, offset: number): Promise<void> {
-    this.#checkPiece(bytes, offset);
-    let done = 0;
-    while (done < bytes.length) {
-      const piece = this.#direct ? roundedUp(bytes.subarray(done)) : bytes.subarray(done);
-      const wanted = Math.min(piece.length, bytes.length - done);
-      const written = await this.#attempt(piece, offset + done);
-      if (written === undefined) continue;
-      if (written >= wanted || !this.#direct) {
-        done += Math.min(written, wanted);
-        await this.#limitDirty(written);
-        continue;
-      }
-      // A direct write can only go on at a block boundary; less than a block is no progress.
-      const whole = written - (written % blockBytes);
-      if (whole === 0) this.#leaveDirectIo();
-      done += whole;
-    }
-  }
-
-  /** Bytes written, or undefined after this file changed to buffered writes. */
-  async #attempt(piece: Uint8Array, offset: number): Promise<number | undefined> {
-    try {
-      return (await pooled.write(this.#descriptor, piece, 0, piece.length, offset)).bytesWritten;
-    } catch (error) {
-      if (!this.#direct || errnoOf(error) !== "EINVAL") throw this.#failed(error, "write");
-      this.#leaveDirectIo();
-      return undefined;
-    }
-  }
-
-  async #limitDirty(writtenBytes: number): Promise<void> {
-    if (this.#direct) return;
-    this.#dirtyBytes += writtenBytes;
-    if (this.#dirtyBytes < mostDirtyBytes) return;
-    await this.#syncNow();
-  }
-
-  async #syncNow(): Promise<void> {
-    this.#dirtyBytes = 0;
-    if (this.#broken) throw this.#broken.error;
-    if (!this.#open) return;
-    try {
-      await pooled.fdatasync(this.#descriptor);
-    } catch (error) {
-      throw this.#brokenBy(error, "sync");
-    }
-  }
-
-  async #readNow(memory: Uint8Array, offset: number): Promise<number> {
-    for (;;) {
-      try {
-        return (await pooled.read(this.#descriptor, memory, 0, memory.length, offset)).bytesRead;
-      } catch (error) {
-        if (!this.#direct || errnoOf(error) !== "EINVAL") throw this.#failed(error, "read back");
-        this.#leaveDirectIo();
-      }
-    }
-  }
-
-  #leaveDirectIo(): void {
-    try {
-      this.#reopen(0);
-    } catch (error) {
-      throw this.#failed(error, "reopen");
-    }
-    this.#direct = false;
-  }
-
-  /** Opens the same file with other flags, by its descriptor: no name, so nothing to follow. */
-  #reopen(flags: number): void {
-    const old = this.#descriptor;
-    this.#descriptor = openSync(`/proc/self/fd/${old}`, constants.O_RDWR | flags);
-    closeSync(old);
-  }
-
-  #checkPiece(bytes: Uint8Array, offset: number): void {
-    const end = offset + bytes.length;
-    const aligned = bytes.length % blockBytes === 0 || end === this.#target.sizeBytes;
-    // Rounding up anywhere else would overwrite the piece that follows with zeros.
-    if (offset % blockBytes !== 0 || !aligned || end > this.#target.sizeBytes) {
-      throw new RangeError(`${bytes.length} bytes at ${offset} do not fit into blocks of ${this.#target.path}`);
-    }
-    if (this.#direct && bytes.byteOffset + bytes.length + padding(bytes.length) > bytes.buffer.byteLength) {
-      throw new RangeError(`no room to round ${bytes.length} bytes up to a block`);
-    }
-  }
-
-  #brokenBy(error: unknown, action: string): unknown {
-    this.#broken ??= { error: this.#failed(error, action) };
-    return this.#broken.error;
+    await reserveBlocks(this.descriptor, this.#target.sizeBytes, this.#options.placement.absolute(this.#target));
   }
 
   #failed(error: unknown, action: string): unknown {
     return volumeError(error, action, this.#options.placement.absolute(this.#target));
   }
-}
-
-function padding(lengthBytes: number): number {
-  return (blockBytes - (lengthBytes % blockBytes)) % blockBytes;
-}
-
-/** The same bytes followed by zeros up to a block boundary, in the same memory. */
-function roundedUp(bytes: Uint8Array): Uint8Array {
-  const extra = padding(bytes.length);
-  if (extra === 0) return bytes;
-  const whole = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length + extra);
-  whole.fill(0, bytes.length);
-  return whole;
 }

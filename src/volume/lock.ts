@@ -7,6 +7,8 @@ import { runHelper } from "./helper-process.ts";
 import { pooled } from "./pooled.ts";
 
 export interface LockOptions {
+  /** `shared` keeps off only those who want the target for themselves; default `exclusive`. */
+  readonly mode?: "exclusive" | "shared";
   /** How long to wait for another process that holds the lock. */
   readonly waitMs: number;
   /** Told once, in one sentence, when there is something to wait for. */
@@ -36,28 +38,32 @@ export async function lockTarget(root: string, options: LockOptions, signal: Abo
   const descriptor = await openTarget(root);
   let locked: TargetLock | undefined;
   try {
-    locked = await acquire(root, descriptor, options, signal);
+    locked = await acquireLock(root, descriptor, options, signal);
   } finally {
     if (!locked?.held) await pooled.close(descriptor).catch(() => {});
   }
   return locked;
 }
 
-async function acquire(
-  root: string,
+/**
+ * Locks what `descriptor` has open, which stays the caller's unless the lock is held; `what` names it in sentences. Throws
+ * CopyError `busy`, or the signal's reason.
+ */
+export async function acquireLock(
+  what: string,
   descriptor: number,
-  { waitMs, onWait }: LockOptions,
+  { mode = "exclusive", waitMs, onWait }: LockOptions,
   signal: AbortSignal,
 ): Promise<TargetLock> {
   const startMs = performance.now();
   for (let attempt = 1; ; attempt++) {
-    const answer = await tryLock(descriptor);
+    const answer = await tryLock(descriptor, mode);
     signal.throwIfAborted();
     if (answer.status === "held") return heldLock(descriptor);
-    if (answer.status === "refused") return noLock(root, answer.reason);
+    if (answer.status === "refused") return noLock(what, answer.reason);
     const leftMs = waitMs - (performance.now() - startMs);
-    if (leftMs <= 0) throw busy(root, waitMs);
-    if (attempt === 1) onWait(`another process is working on ${root}; waiting up to ${seconds(waitMs)} for its end`);
+    if (leftMs <= 0) throw busy(what, waitMs);
+    if (attempt === 1) onWait(waitingFor(what, waitMs));
     await sleep(Math.min(pollMs, leftMs), signal);
   }
 }
@@ -68,8 +74,9 @@ type Answer = { readonly status: "held" | "busy" } | { readonly status: "refused
  * flock(2) locks the open file description, which the child shares with us: the lock outlives the child and ends with
  * our descriptor. Node has no flock of its own.
  */
-async function tryLock(descriptor: number): Promise<Answer> {
-  const { exitCode, complaint } = await runHelper("flock", ["-n", "3"], descriptor);
+async function tryLock(descriptor: number, mode: "exclusive" | "shared"): Promise<Answer> {
+  const args = mode === "shared" ? ["-s", "-n", "3"] : ["-n", "3"];
+  const { exitCode, complaint } = await runHelper("flock", args, descriptor);
   if (exitCode === 0) return { status: "held" };
   // util-linux and BusyBox alike: 1 without a word is a conflict, everything else says what is wrong.
   if (exitCode === 1 && complaint === "") return { status: "busy" };
@@ -101,20 +108,26 @@ function heldLock(descriptor: number): TargetLock {
   };
 }
 
-function noLock(root: string, reason: string): TargetLock {
-  const warning = `${root} cannot be locked (${reason}): make sure that no other process fills it`;
+function noLock(what: string, reason: string): TargetLock {
+  const warning = `${what} cannot be locked (${reason}): make sure that no other process fills it`;
   return { held: false, warning, [Symbol.asyncDispose]: async () => {} };
 }
 
-function busy(root: string, waitMs: number): CopyError {
-  return new CopyError("busy", `another process is still working on ${root} after ${seconds(waitMs)}`);
+export function waitingFor(what: string, waitMs: number): string {
+  return `another process is working on ${what}; waiting up to ${seconds(waitMs)} for its end`;
+}
+
+/** The error for a target that another process of ours did not leave in time. */
+export function busy(what: string, waitMs: number): CopyError {
+  return new CopyError("busy", `another process is still working on ${what} after ${seconds(waitMs)}`);
 }
 
 function seconds(ms: number): string {
   return `${Math.round(ms / 100) / 10} s`;
 }
 
-async function sleep(ms: number, signal: AbortSignal): Promise<void> {
+/** Rejects with the signal's reason when it aborts. */
+export async function sleep(ms: number, signal: AbortSignal): Promise<void> {
   try {
     await setTimeout(ms, undefined, { signal });
   } catch {

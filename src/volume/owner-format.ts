@@ -17,6 +17,11 @@ export interface OwnerRecord {
   /** What is being copied, for messages. */
   readonly source: string;
   readonly startedEmpty: boolean;
+  /**
+   * What the filesystem's clock said when the first attempt at this work began, in milliseconds: no file of it is older.
+   * Only where the volume did not begin empty.
+   */
+  readonly filledSinceMs?: number | undefined;
   /** ISO 8601. */
   readonly firstStartedAt: string;
   /** Attempts begun, the present one included. */
@@ -35,6 +40,25 @@ export type OwnerState =
   | { readonly status: "absent" }
   | { readonly status: "ours"; readonly record: OwnerRecord }
   | Unusable;
+
+/** The record of another attempt; `previous` is that of the same work which an earlier attempt left. */
+export function nextAttempt(
+  fresh: Pick<OwnerRecord, "fingerprint" | "source" | "startedEmpty" | "filledSinceMs" | "firstStartedAt">,
+  previous: OwnerRecord | undefined,
+): OwnerRecord {
+  const { fingerprint, source, filledSinceMs } = fresh;
+  const { startedEmpty, firstStartedAt } = previous ?? fresh;
+  const attempts = (previous?.attempts ?? 0) + 1;
+  const lastFailure = previous?.lastFailure;
+  return { fingerprint, source, startedEmpty, filledSinceMs, firstStartedAt, attempts, lastFailure };
+}
+
+/** The record after its attempt has failed. */
+export function withFailure(record: OwnerRecord, failure: Omit<RecordedFailure, "inARow">): OwnerRecord {
+  const last = record.lastFailure;
+  const same = last?.exitCode === failure.exitCode && last.kind === failure.kind;
+  return { ...record, lastFailure: { ...failure, inARow: same ? last.inARow + 1 : 1 } };
+}
 
 const formatName = "oss-populator.owner";
 const formatVersion = 1;
@@ -66,13 +90,14 @@ export function parseOwnerRecord(text: string): OwnerState {
 }
 
 function recordOf(value: Readonly<Record<string, unknown>>): OwnerRecord | undefined {
-  const { fingerprint, source, startedEmpty, firstStartedAt, attempts, lastFailure } = value;
+  const { fingerprint, source, startedEmpty, filledSinceMs, firstStartedAt, attempts, lastFailure } = value;
   if (typeof fingerprint !== "string" || typeof source !== "string" || typeof startedEmpty !== "boolean")
     return undefined;
   if (!isTime(firstStartedAt) || !isCount(attempts)) return undefined;
+  if (filledSinceMs !== undefined && typeof filledSinceMs !== "number") return undefined;
   const failure = lastFailure === undefined ? undefined : failureOf(lastFailure);
   if (lastFailure !== undefined && failure === undefined) return undefined;
-  return { fingerprint, source, startedEmpty, firstStartedAt, attempts, lastFailure: failure };
+  return { fingerprint, source, startedEmpty, filledSinceMs, firstStartedAt, attempts, lastFailure: failure };
 }
 
 function failureOf(value: unknown): RecordedFailure | undefined {

@@ -1,13 +1,17 @@
 import { constants } from "node:fs";
 import { lstat, mkdir, open, rename, rmdir, unlink } from "node:fs/promises";
+import { CopyError } from "../errors.ts";
 import { replaceFile, unfinishedSuffix } from "./atomic-file.ts";
+import { isOfCopy } from "./copy-work.ts";
 import { describeKind, errnoOf, volumeError } from "./errors.ts";
 import {
+  nextAttempt,
   type OwnerRecord,
   type OwnerState,
   parseOwnerRecord,
   type RecordedFailure,
   stringifyOwnerRecord,
+  withFailure,
 } from "./owner-format.ts";
 import { stateDirectory } from "./path.ts";
 import { removeContents } from "./remove-tree.ts";
@@ -17,6 +21,7 @@ const recordName = "owner.json";
 /** The record's name from the moment on at which all is in place and on stable storage, and only our state has to go. */
 const completeName = "complete.json";
 const maxRecordBytes = 2 ** 20;
+const mostAttempts = 100;
 
 /** What a state directory says of the volume; `complete`: the run that left it had only itself to remove. */
 export type FoundOwner =
@@ -43,6 +48,12 @@ export async function readOwnerRecord(root: string): Promise<FoundOwner> {
   for await (const { name } of entriesOf(state)) {
     // A run that died while it made or removed its state leaves no more than this.
     if (name.endsWith(unfinishedSuffix)) continue;
+    if (isOfCopy(name)) {
+      return {
+        status: "foreign",
+        reason: "a copy into the target is unfinished, and its temporary files may be there",
+      };
+    }
     return {
       status: "damaged",
       reason: `\`${stateDirectory}\` on the target has \`${name}\` but no \`${recordName}\``,
@@ -57,14 +68,10 @@ export async function readOwnerRecord(root: string): Promise<FoundOwner> {
  */
 export async function beginAttempt(
   root: string,
-  fresh: Pick<OwnerRecord, "fingerprint" | "source" | "startedEmpty" | "firstStartedAt">,
+  fresh: Pick<OwnerRecord, "fingerprint" | "source" | "startedEmpty" | "filledSinceMs" | "firstStartedAt">,
   previous?: OwnerRecord,
 ): Promise<OwnerRecord> {
-  const { fingerprint, source } = fresh;
-  const { startedEmpty, firstStartedAt } = previous ?? fresh;
-  const attempts = (previous?.attempts ?? 0) + 1;
-  const lastFailure = previous?.lastFailure;
-  const record = { fingerprint, source, startedEmpty, firstStartedAt, attempts, lastFailure };
+  const record = nextAttempt(fresh, previous);
   await writeRecord(root, record);
   return record;
 }
@@ -75,9 +82,7 @@ export async function recordFailure(
   record: OwnerRecord,
   failure: Omit<RecordedFailure, "inARow">,
 ): Promise<OwnerRecord> {
-  const last = record.lastFailure;
-  const same = last?.exitCode === failure.exitCode && last.kind === failure.kind;
-  const updated = { ...record, lastFailure: { ...failure, inARow: same ? last.inARow + 1 : 1 } };
+  const updated = withFailure(record, failure);
   await writeRecord(root, updated);
   return updated;
 }
@@ -112,14 +117,22 @@ async function removeStateIn(directory: OpenDirectory): Promise<void> {
 /** Opens the state directory, made first if need be. Throws CopyError `volume`. */
 export async function openState(root: string): Promise<OpenDirectory> {
   await using directory = await openDirectory(root);
-  try {
-    await mkdir(directory.child(stateDirectory), 0o700);
-    await directory.handle.sync();
-  } catch (error) {
-    if (errnoOf(error) !== "EEXIST") throw volumeError(error, "make", `${root}/${stateDirectory}`);
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await mkdir(directory.child(stateDirectory), 0o700);
+      await directory.handle.sync();
+    } catch (error) {
+      if (errnoOf(error) !== "EEXIST") throw volumeError(error, "make", `${root}/${stateDirectory}`);
+    }
+    try {
+      // Awaited here: the root is closed on the way out.
+      return await openChild(directory, stateDirectory);
+    } catch (error) {
+      // Another shard of a copy was complete, and removed it.
+      const isGone = error instanceof CopyError && errnoOf(error.cause) === "ENOENT";
+      if (!isGone || attempt === mostAttempts) throw error;
+    }
   }
-  // Awaited here: the root is closed on the way out.
-  return await openChild(directory, stateDirectory);
 }
 
 async function writeRecord(root: string, record: OwnerRecord): Promise<void> {

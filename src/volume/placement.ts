@@ -12,7 +12,7 @@ export interface PlacementOptions {
   readonly attributes: Attributes;
   /** `direct`: files are made under their final name. `staged`: under a hidden one, until they are published. */
   readonly placement: "direct" | "staged";
-  /** Whether what stands at a path was made by this run. */
+  /** Whether what stands at a path was made, or changed, since this run began. */
   readonly madeHere: (ctimeMs: number) => boolean;
   readonly onChange: (path: string) => void;
 }
@@ -167,6 +167,16 @@ export class Placement {
     }
   }
 
+  /** Removes the staged file of a target that cannot be published. Best effort: a later run would remove it as well. */
+  discard(target: FileTarget): void {
+    if (!this.staged) return;
+    try {
+      const { name } = this.placeOf(target);
+      const stats = lstatSync(name, { throwIfNoEntry: false });
+      if (stats?.isFile() && stats.nlink === 1) unlinkSync(name);
+    } catch {}
+  }
+
   /** Moves a staged file to the temporary name of another version of the same object. */
   restage(from: FileTarget, to: FileTarget): void {
     if (!this.staged || from.version === to.version) return;
@@ -187,7 +197,7 @@ export class Placement {
 
   #clear(target: FileTarget, place: WorkingPlace, stats: Stats, failure: { cause: unknown; attempt: number }): void {
     const { cause, attempt } = failure;
-    if (!this.staged) throw this.collision(target, stats, cause);
+    if (!this.staged || this.#options.madeHere(stats.ctimeMs)) throw this.collision(target, stats, cause);
     // Left by a run that was killed. A second hard link would mean that it is not ours.
     if (attempt > 0 || !stats.isFile() || stats.nlink !== 1) {
       const message = `the temporary name of ${this.absolute(target)} is taken by ${describeKind(stats)}`;

@@ -2,7 +2,9 @@ import { randomBytes } from "node:crypto";
 import { constants, type Stats } from "node:fs";
 import { type FileHandle, lstat, open, unlink } from "node:fs/promises";
 import { CopyError } from "../errors.ts";
+import { alignedMemory } from "./aligned-memory.ts";
 import { type Attributes, lacksOf } from "./attributes.ts";
+import { blockBytes } from "./direct-file.ts";
 import { errnoOf, volumeError } from "./errors.ts";
 import { readIdentity } from "./identity.ts";
 import { probePrefix } from "./path.ts";
@@ -29,7 +31,6 @@ export interface ProbeOptions {
 const probeText = Buffer.from("oss-populator writes, reads and removes this file before it begins\n");
 /** An odd second with a fraction: shows steps of a millisecond, of one and of two seconds (FAT). */
 const probeTimeMs = 1_500_000_001_123;
-const directBlockBytes = 4096;
 
 /** Makes a file with the wanted attributes, reads it back, and removes it. Throws CopyError `volume` or `volume-full`. */
 export async function probeTarget(options: ProbeOptions): Promise<TargetAbilities> {
@@ -86,8 +87,7 @@ async function writeAndReadBack(handle: FileHandle, root: string): Promise<void>
 async function takesDirectIo(path: string): Promise<boolean> {
   try {
     await using handle = await open(path, constants.O_RDWR | constants.O_NOFOLLOW | constants.O_DIRECT);
-    // WebAssembly memory begins on a page boundary, as direct I/O needs it.
-    const block = new Uint8Array(new WebAssembly.Memory({ initial: 1, maximum: 1 }).buffer, 0, directBlockBytes);
+    const block = alignedMemory(blockBytes);
     return (await handle.write(block, 0, block.length, 0)).bytesWritten === block.length;
   } catch (error) {
     if (errnoOf(error) === "EINVAL") return false;

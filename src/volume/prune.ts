@@ -42,8 +42,9 @@ export async function pruneBeyond(root: string, options: PruneOptions, signal: A
 
 /**
  * Removes temporary files of earlier runs below the target, as far as `isOurs` takes their version for one that nobody
- * wants any more: regular files with one link only. Leaves out directories that cannot be opened and other filesystems.
- * Returns how many went. Throws CopyError `volume`, or the signal's reason.
+ * wants any more: regular files with one link only. Leaves out directories that cannot be opened, other filesystems, and
+ * directories with a state of their own, which are another run's target. Returns how many went. Throws CopyError `volume`,
+ * or the signal's reason.
  */
 export async function removeStaleTemporaries(
   root: string,
@@ -51,28 +52,43 @@ export async function removeStaleTemporaries(
   signal: AbortSignal,
 ): Promise<number> {
   await using directory = await openDirectory(root);
-  return await removeTemporariesIn(directory, new Set([lostAndFound, stateDirectory]), isOurs, signal);
+  const sweep: Sweep = { isOurs, signal, removed: 0 };
+  await removeTemporariesIn(directory, new Set([lostAndFound, stateDirectory]), sweep);
+  return sweep.removed;
 }
 
-async function removeTemporariesIn(
-  directory: OpenDirectory,
-  skip: ReadonlySet<string>,
-  isOurs: (version: string) => boolean,
-  signal: AbortSignal,
-): Promise<number> {
-  let count = 0;
-  for await (const entry of entriesOf(directory)) {
-    signal.throwIfAborted();
-    if (skip.has(entry.name)) continue;
-    if (entry.isDirectory()) {
-      await using child = await openIfPossible(directory, entry.name);
-      if (child !== undefined) count += await removeTemporariesIn(child, noNames, isOurs, signal);
-    } else if (entry.isFile()) {
-      const version = versionOfTemporary(entry.name);
-      if (version !== undefined && isOurs(version) && (await removed(unlinkSingle, directory, entry.name))) count++;
+interface Sweep {
+  readonly isOurs: (version: string) => boolean;
+  readonly signal: AbortSignal;
+  removed: number;
+}
+
+async function removeTemporariesIn(directory: OpenDirectory, skip: ReadonlySet<string>, sweep: Sweep): Promise<void> {
+  let here = 0;
+  for (let pass = 1, before = -1; pass <= mostPasses && here !== before; pass++) {
+    before = here;
+    for await (const entry of entriesOf(directory)) {
+      sweep.signal.throwIfAborted();
+      if (entry.isFile()) here += await removeTemporary(directory, entry.name, sweep);
+      else if (pass === 1 && entry.isDirectory() && !skip.has(entry.name))
+        await sweepChild(directory, entry.name, sweep);
     }
   }
-  return count;
+  if (here > 0) await syncHeld(directory);
+}
+
+async function sweepChild(parent: OpenDirectory, name: string, sweep: Sweep): Promise<void> {
+  await using child = await openIfPossible(parent, name);
+  if (child !== undefined && !(await isTarget(child))) await removeTemporariesIn(child, noNames, sweep);
+}
+
+/** How many files that was: 1 or 0. */
+async function removeTemporary(directory: OpenDirectory, name: string, sweep: Sweep): Promise<number> {
+  const version = versionOfTemporary(name);
+  if (version === undefined || !sweep.isOurs(version)) return 0;
+  if (!(await removed(unlinkSingle, directory, name))) return 0;
+  sweep.removed++;
+  return 1;
 }
 
 const noNames: ReadonlySet<string> = new Set();
@@ -85,6 +101,13 @@ async function openIfPossible(parent: OpenDirectory, name: string): Promise<Open
     if (error instanceof CopyError) return undefined;
     throw error;
   }
+}
+
+async function isTarget(directory: OpenDirectory): Promise<boolean> {
+  return lstat(directory.child(stateDirectory)).then(
+    () => true,
+    () => false,
+  );
 }
 
 async function unlinkSingle(path: string): Promise<boolean> {
@@ -117,9 +140,12 @@ async function pruneDirectory(directory: OpenDirectory, place: Place, pass: Pass
     if (!(await pruneOnce(directory, place, pass))) break;
     changed = true;
   }
-  if (!changed) return;
+  // Else a crash could bring back what a later checkpoint takes for finished.
+  if (changed) await syncHeld(directory);
+}
+
+async function syncHeld(directory: OpenDirectory): Promise<void> {
   try {
-    // Else a crash could bring back what a later checkpoint takes for finished.
     await directory.handle.sync();
   } catch (error) {
     throw volumeError(error, "sync directory", directory.path);

@@ -9,6 +9,8 @@ export interface PublishOptions {
   readonly placement: Placement;
   /** Whether files get their modification time with their name. */
   readonly setsTimes: boolean;
+  /** Whether a file that stands at the name is replaced. */
+  readonly replaces: boolean;
   readonly madeHere: (ctimeMs: number) => boolean;
   readonly onChange: (path: string) => void;
 }
@@ -22,7 +24,8 @@ export function publishFile(options: PublishOptions, target: FileTarget): void {
     const seconds = target.modifiedMs / 1000;
     if (options.setsTimes) lutimesSync(place.name, seconds, seconds);
     const existing = lstatSync(final, { throwIfNoEntry: false });
-    if (existing !== undefined && options.madeHere(existing.ctimeMs)) throw placement.collision(target, existing);
+    const isInTheWay = existing !== undefined && (!options.replaces || options.madeHere(existing.ctimeMs));
+    if (isInTheWay) throw placement.collision(target, existing);
     if (existing !== undefined && !existing.isFile()) {
       throw new CopyError(
         "occupied",

@@ -1,7 +1,15 @@
 import { constants, type Stats } from "node:fs";
 import { access, lstat, mkdir, open, opendir, realpath, stat, unlink } from "node:fs/promises";
+import { dirname } from "node:path";
 import { CopyError } from "../errors.ts";
-import { type Attributes, directoryLacks, keepsUsOut, wantedDirectoryMode } from "./attributes.ts";
+import {
+  type Attributes,
+  directoryLacks,
+  isUnfinishedDirectory,
+  keepsUsOut,
+  unfinishedMode,
+  wantedDirectoryMode,
+} from "./attributes.ts";
 import { describeKind, errnoOf, volumeError } from "./errors.ts";
 import { readIdentity } from "./identity.ts";
 import { lostAndFound, probePrefix, stateDirectory } from "./path.ts";
@@ -45,6 +53,8 @@ export async function prepareTarget(options: TargetOptions): Promise<PreparedTar
     await makeTarget(options);
   } else if (!found.isDirectory()) {
     throw new CopyError("volume", `the target ${directory} is ${describeKind(found)}, not a directory`);
+  } else if (writes && verb === "copy" && isUnfinishedDirectory(found, readIdentity().uid)) {
+    await dressTarget(options);
   }
   const root = await resolved(directory);
   if (verb === "populate") await refuseRootFilesystem(root, options);
@@ -73,9 +83,20 @@ async function statTarget(directory: string): Promise<Stats | undefined> {
   }
 }
 
+/** Other shards may be doing the same, and any process may be killed at any step. */
 async function makeTarget(options: TargetOptions): Promise<void> {
+  const { directory, dirMode } = options;
   try {
-    await mkdir(options.directory, { recursive: true, mode: options.dirMode });
+    await mkdir(dirname(directory), { recursive: true, mode: dirMode });
+    await mkdir(directory, unfinishedMode);
+  } catch (error) {
+    if (errnoOf(error) !== "EEXIST") throw volumeError(error, "make the target", directory);
+  }
+  await dressTarget(options);
+}
+
+async function dressTarget(options: TargetOptions): Promise<void> {
+  try {
     await using handle = await open(options.directory, constants.O_RDONLY | constants.O_DIRECTORY);
     const stats = await handle.stat();
     const lacks = directoryLacks(stats, options);

@@ -1,7 +1,9 @@
 import { closeSync, constants, openSync } from "node:fs";
 import { setImmediate } from "node:timers/promises";
+import { CopyError } from "../errors.ts";
 import type { ExistingFile, FileTarget, SafePath } from "../types.ts";
 import { type Attributes, keepsUsOut } from "./attributes.ts";
+import { mostDirtyBytes } from "./direct-file.ts";
 import { DirectoryCache } from "./directories.ts";
 import { nameError, volumeError } from "./errors.ts";
 import { readIdentity } from "./identity.ts";
@@ -11,13 +13,17 @@ import { Placement } from "./placement.ts";
 import { pooled } from "./pooled.ts";
 import { type PublishOptions, publishFile } from "./publish.ts";
 import { SlowCalls } from "./slow-calls.ts";
+import type { TargetWriter } from "./target-writer.ts";
 import { writeWholeNow, writeWholePooled } from "./whole-file.ts";
 
 export interface VolumeWriterOptions extends Attributes {
+  readonly kind?: "volume";
   /** Real path of the target, as `prepareTarget` found it. */
   readonly root: string;
   /** `direct`: final names at once. `staged`: hidden temporary names until `publish`. */
   readonly placement: "direct" | "staged";
+  /** Whether `publish` may put a file in the place of another; default true. */
+  readonly replaces?: boolean;
   /** Whether files get the modification time of their object. */
   readonly mtime: boolean;
   /** Whether each file is on stable storage before it is closed. */
@@ -26,13 +32,15 @@ export interface VolumeWriterOptions extends Attributes {
   readonly runStartedCtimeMs?: number | undefined;
   /** Whether large files are written past the page cache. */
   readonly directIo: boolean;
+  /** Dirty bytes of one large file in the page cache at most, where direct I/O is refused; default 32 MiB. */
+  readonly dirtyBytes?: number;
 }
 
 /** Calls after which a batch lets the connections of this thread have their turn. */
 const callsInARow = 64;
 
 /** Everything a data thread does to the target. Small calls are synchronous; large writes and syncs use the thread pool. */
-export class VolumeWriter implements Disposable {
+export class VolumeWriter implements TargetWriter {
   readonly #directories: DirectoryCache;
   readonly #placement: Placement;
   readonly #files: LargeFileOptions;
@@ -44,7 +52,7 @@ export class VolumeWriter implements Disposable {
 
   /** Throws CopyError `volume` if the root cannot be opened. */
   constructor(options: VolumeWriterOptions) {
-    const { root, fsyncFiles, directIo, mtime } = options;
+    const { root, fsyncFiles, directIo, mtime, dirtyBytes = mostDirtyBytes } = options;
     const staged = options.placement === "staged";
     const startedMs = options.runStartedCtimeMs ?? Number.POSITIVE_INFINITY;
     const common = {
@@ -56,16 +64,19 @@ export class VolumeWriter implements Disposable {
       },
     };
     this.#root = root;
+    const deferAttributes = keepsUsOut(options, readIdentity());
     this.#directories = new DirectoryCache({
       ...common,
-      deferAttributes: !staged && keepsUsOut(options, readIdentity()),
+      deferAttributes,
+      marksUnfinished: staged && !deferAttributes,
     });
     this.#placement = new Placement({ ...common, placement: options.placement }, this.#directories);
     // A torn file must not carry the time by which a later run would skip it. Synced before its close it cannot be torn.
     const timesComeWithName = staged && !fsyncFiles;
     const settings = { attributes: options, setsTimes: mtime && !timesComeWithName, fsyncFiles };
-    this.#files = { ...settings, placement: this.#placement, directIo };
-    this.#publish = { ...common, placement: this.#placement, setsTimes: mtime && timesComeWithName };
+    this.#files = { ...settings, placement: this.#placement, directIo, dirtyBytes };
+    const { replaces = true } = options;
+    this.#publish = { ...common, placement: this.#placement, setsTimes: mtime && timesComeWithName, replaces };
   }
 
   /**
@@ -192,6 +203,9 @@ export class VolumeWriter implements Disposable {
       return undefined;
     } catch (error) {
       const failure = nameError(error, "publish", `${this.#root}/${target.path}`);
+      // The name is taken, and will be; trouble of the target itself may pass.
+      const isTaken = failure instanceof CopyError && (failure.kind === "occupied" || failure.kind === "unsupported");
+      if (isTaken) this.#placement.discard(target);
       return failure instanceof Error ? failure : new Error(String(failure));
     }
   }

@@ -40,6 +40,26 @@ describe("cgroup v2", () => {
     expect(limits(files, 4)).toEqual({ cpus: 4, memoryBytes: undefined });
   });
 
+  it("is held up at memory.high already", () => {
+    const files = {
+      "/proc/self/cgroup": "0::/\n",
+      "/sys/fs/cgroup/memory.high": `${gib / 2}\n`,
+      "/sys/fs/cgroup/memory.max": `${gib}\n`,
+    };
+    expect(limits(files).memoryBytes).toBe(gib / 2);
+    expect(limits({ ...files, "/sys/fs/cgroup/memory.high": "max\n" }).memoryBytes).toBe(gib);
+  });
+
+  it.each([
+    ["50000 100000", 0.5],
+    ["10000 1000000", 0.01],
+    ["333333 100000", 3.33333],
+    ["0 100000", 16],
+    ["-1 100000", 16],
+  ])("with cpu.max %j has %s CPUs of 16", (quota, cpus) => {
+    expect(limits({ "/sys/fs/cgroup/cpu.max": quota }).cpus).toBe(cpus);
+  });
+
   it("outside our namespace is read at the root only", () => {
     const files = {
       "/proc/self/cgroup": "0::/../../other\n",
@@ -85,6 +105,17 @@ describe("cgroup v1", () => {
       "/sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000",
     };
     expect(limits(files)).toEqual({ cpus: 1, memoryBytes: gib });
+  });
+
+  it("tells the limit of groups that the container cannot see", () => {
+    const files = {
+      "/proc/self/cgroup": "4:memory:/kubepods/pod1/app\n",
+      "/sys/fs/cgroup/memory/memory.limit_in_bytes": unlimitedV1,
+      "/sys/fs/cgroup/memory/memory.stat": `cache 1\nhierarchical_memory_limit ${gib}\nhierarchical_memsw_limit 5\n`,
+    };
+    expect(limits(files).memoryBytes).toBe(gib);
+    const unlimited = { ...files, "/sys/fs/cgroup/memory/memory.stat": `hierarchical_memory_limit ${unlimitedV1}` };
+    expect(limits(unlimited).memoryBytes).toBeUndefined();
   });
 
   it("says unlimited as -1 and as the largest multiple of a page", () => {

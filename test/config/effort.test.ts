@@ -32,6 +32,11 @@ describe("defaults of effort", () => {
     expect(effort.concurrency).toBe(concurrency);
   });
 
+  it("of a pod without limits do not grow with its node", async () => {
+    const { effort } = await configOf(populate, { cgroup: { cpus: 192, memoryBytes: undefined } });
+    expect(effort).toMatchObject({ concurrency: 256, memoryBytes: 64 * mib, partBytes: 8 * mib, threads: 4 });
+  });
+
   it.each([
     [32, 16],
     [192, 32],

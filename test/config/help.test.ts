@@ -28,6 +28,7 @@ const source = (from: "populate" | "copy" | "verify") => [
   "--include GLOB = everything",
   "--exclude GLOB = nothing",
   "--files-from FILE|-",
+  ...(from === "copy" ? ["--shard-index N = JOB_COMPLETION_INDEX", "--shard-count N"] : []),
   "--ca-file FILE",
   ...(from !== "verify" ? ["--transport socket|undici = socket"] : []),
   "--allow-empty",
@@ -52,13 +53,16 @@ const output = [
   "--report FILE|-",
   "--termination-log FILE = /dev/termination-log",
   "--metrics-listen HOST:PORT = off",
+  "--metrics-push URL = off",
+  "--metrics-label NAME=VALUE = job=oss_populator",
 ];
+const quit = "--quit-url URL = off";
 
 describe("--help", () => {
   it("of populate shows its options with units and defaults", async () => {
     expect(rows(await help("populate", "--help"))).toEqual([
       ...source("populate"),
-      "--target DIR",
+      "--target DIR|DEVICE",
       "--allow-root-filesystem",
       "--allow-non-empty",
       ...made,
@@ -78,6 +82,7 @@ describe("--help", () => {
       "--dry-run",
       ...output,
       "--owner-uid UID",
+      quit,
     ]);
   });
 
@@ -100,6 +105,7 @@ describe("--help", () => {
       "--dry-run",
       ...output,
       "--owner-uid UID",
+      quit,
     ]);
   });
 
@@ -113,6 +119,7 @@ describe("--help", () => {
       "--max-failures N|none = none",
       "--fail-hold DURATION = 0",
       ...output,
+      quit,
     ]);
   });
 
@@ -129,9 +136,9 @@ describe("--help", () => {
 
   it("without a verb shows the verbs", async () => {
     for (const text of [await help("--help"), await help("nonsense", "--help")]) {
-      expect(text).toContain("oss-populator populate --target DIR [options]");
+      expect(text).toContain("oss-populator populate --target DIR|DEVICE [options]");
       expect(text).toContain("oss-populator copy [options] oss://BUCKET/PATH TARGET");
-      expect(text).toContain("oss-populator verify [options] oss://BUCKET/PATH DIR");
+      expect(text).toContain("oss-populator verify [options] oss://BUCKET/PATH DIR|DEVICE");
     }
   });
 

@@ -11,6 +11,33 @@ import { configOf, copy, populate, problemsOf, verify } from "./support.ts";
 const samples: Readonly<Record<OptionName, Sample>> = { ...sourceSamples, ...runSamples };
 const named = Object.entries(samples);
 
+describe("what a block device has no use for", () => {
+  it("is told as it was given, and nothing when it was not", async () => {
+    const env = { OSS_POPULATOR_UID: "5", OSS_POPULATOR_RETRIES: "2" };
+    const argv = [...populate, "--file-mode=0600", "--include=*", "--no-mtime", "--no-resume", "--throughput=5"];
+    const { target } = await configOf(argv, { env });
+    expect(target.directoryOnly.toSorted()).toEqual(["--file-mode", "--include", "--no-mtime", "OSS_POPULATOR_UID"]);
+    expect((await configOf(populate)).target.directoryOnly).toEqual([]);
+  });
+
+  it("is what speaks of names, owners and modes, or of more than one object", () => {
+    expect(optionNames.filter((name) => definitionOf(name).directoryOnly)).toEqual([
+      "include",
+      "exclude",
+      "files-from",
+      "allow-empty",
+      "allow-root-filesystem",
+      "uid",
+      "gid",
+      "file-mode",
+      "dir-mode",
+      "chown-root",
+      "no-mtime",
+      "unsupported",
+    ]);
+  });
+});
+
 describe.each(named)("--%s", (name, { argv, pick, right, wrong }) => {
   const variable = variableOf(name);
   const [[first, firstValue], [second, secondValue]] = right;
@@ -71,7 +98,7 @@ describe("the table of options", () => {
     expect(optionsOf("copy")).not.toContain("target");
   });
 
-  it.each(["shard-index", "metrics-push", "quit-url"])("does not know --%s", async (name) => {
+  it.each(["device"])("does not know --%s", async (name) => {
     expect(await problemsOf([...populate, `--${name}`])).toContainEqual(
       expect.stringMatching(`^unknown option --${name}`),
     );

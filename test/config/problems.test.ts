@@ -65,7 +65,7 @@ describe("arguments", () => {
   it("need a value where there is none", async () => {
     expect(await problemsOf(["populate", "--bucket", "--region", "cn-hangzhou", "--target"])).toEqual([
       "--bucket needs a value (BUCKET); one that begins with -- is written --bucket=VALUE",
-      "--target needs a value (DIR); one that begins with -- is written --target=VALUE",
+      "--target needs a value (DIR|DEVICE); one that begins with -- is written --target=VALUE",
     ]);
   });
 
@@ -152,16 +152,29 @@ describe("variables", () => {
       OSS_POPULATOR_METRICS_PORT: "tcp://10.0.0.2:9090",
       OSS_POPULATOR_METRICS_PORT_9090_UDP_ADDR: "10.0.0.2",
       OSS_POPULATOR_REPORT_PORT: "tcp://10.0.0.3:1",
+      // A Service called oss-populator-bucket with a port called metrics-push.
+      OSS_POPULATOR_BUCKET_SERVICE_PORT_METRICS_PUSH: "1",
+      OSS_POPULATOR_BUCKET_PORT_1_SCTP: "sctp://[fd00::1]:1",
     };
-    expect((await configOf(populate, { env })).warnings).toEqual([]);
+    for (const argv of [populate, copy, verify]) {
+      expect(await configOf(argv, { env })).toEqual(await configOf(argv));
+    }
   });
 
-  it("that are nearly an option are warned of, others are not ours", async () => {
-    const env = { OSS_POPULATOR_TROUGHPUT: "5", OSS_POPULATOR_Retries: "1", OSS_POPULATOR_HOME: "/", PATH: "/bin" };
+  it("that are no option's are warned of, with the nearest that is", async () => {
+    const env = {
+      OSS_POPULATOR_TROUGHPUT: "5",
+      OSS_POPULATOR_Retries: "1",
+      OSS_POPULATOR_SOMETHING_ELSE: "/",
+      OSS_POPULATOR_EMPTY: "",
+      OSS_POPULATORS: "1",
+      PATH: "/bin",
+    };
     const { warnings, effort } = await configOf(populate, { env });
     expect(warnings).toEqual([
       "OSS_POPULATOR_TROUGHPUT is no variable of ours; did you mean OSS_POPULATOR_THROUGHPUT?",
       "OSS_POPULATOR_Retries is no variable of ours; did you mean OSS_POPULATOR_RETRIES?",
+      "OSS_POPULATOR_SOMETHING_ELSE is no variable of ours",
     ]);
     expect(effort.retries).toBe(8);
   });
@@ -182,7 +195,14 @@ describe("the Config", () => {
 
   it("warns of an owner UID that no metrics will show", async () => {
     expect((await configOf([...populate, "--owner-uid=a"])).warnings).toEqual([
-      "--owner-uid has no effect without --metrics-listen",
+      "--owner-uid has no effect without --metrics-listen or --metrics-push",
+    ]);
+    expect((await configOf([...populate, "--owner-uid=a", "--metrics-push=http://h"])).warnings).toEqual([]);
+  });
+
+  it("warns of labels that go nowhere", async () => {
+    expect((await configOf([...populate, "--metrics-label=a=b", "--metrics-listen=:1"])).warnings).toEqual([
+      "--metrics-label has no effect without --metrics-push",
     ]);
   });
 

@@ -234,6 +234,24 @@ export const runSamples = {
     ],
     wrong: ["9090", "::1:9090", "[zz]:1", "h:65536", "h:", "[::1]", "a b:1"],
   },
+  "metrics-push": {
+    argv: populate,
+    pick: (config) => config.output.metricsPush,
+    right: [
+      ["http://gateway:9091", "http://gateway:9091/"],
+      ["https://user:p%40ss@gateway/prefix?x=1", "https://user:p%40ss@gateway/prefix?x=1"],
+    ],
+    wrong: ["gateway:9091", "ftp://gateway", "http://", "http://a b", "http://h:0", "http://h:65536", "http://h/#x"],
+  },
+  "metrics-label": {
+    argv: [...populate, "--metrics-push", "http://gateway"],
+    pick: (config) => config.output.metricsLabels,
+    right: [
+      ["claim=data/model", { claim: "data/model" }],
+      ["job=x=y\nempty=", { job: "x=y", empty: "" }],
+    ],
+    wrong: ["claim", "=x", "1a=x", "a-b=x", "__a=x", "outcome=x", "version=1", "a=1\na=2", "a=\0", "\n"],
+  },
   "owner-uid": {
     argv: populate,
     pick: (config) => config.output.ownerUid,
@@ -242,5 +260,14 @@ export const runSamples = {
       ["b7", "b7"],
     ],
     wrong: ["a\0"],
+  },
+  "quit-url": {
+    argv: populate,
+    pick: (config) => config.output.quitUrl,
+    right: [
+      ["http://127.0.0.1:15020/quitquitquit", "http://127.0.0.1:15020/quitquitquit"],
+      ["http://localhost:4191/shutdown", "http://localhost:4191/shutdown"],
+    ],
+    wrong: ["127.0.0.1:15020", "quit", "unix:/run/quit"],
   },
 } satisfies Record<string, Sample>;

@@ -1,5 +1,5 @@
 import { flags, type Sample, without } from "./sample.ts";
-import { populate } from "./support.ts";
+import { copy, populate } from "./support.ts";
 
 const spec = (bucket: string) => `{"bucket": "${bucket}", "region": "cn-hangzhou"}`;
 const role = (name: string) => `acs:ram::123456789012:role/${name}`;
@@ -97,6 +97,24 @@ export const sourceSamples = {
       ["-", "-"],
     ],
     wrong: ["a\0"],
+  },
+  "shard-index": {
+    argv: [...copy, "--shard-count", "8"],
+    pick: (config) => config.source.shard,
+    right: [
+      ["0", { index: 0, count: 8 }],
+      ["7", { index: 7, count: 8 }],
+    ],
+    wrong: ["8", "-1", "1.5", "first", "1000000"],
+  },
+  "shard-count": {
+    argv: [...copy, "--shard-index", "0"],
+    pick: (config) => config.source.shard,
+    right: [
+      ["1", { index: 0, count: 1 }],
+      ["1000000", { index: 0, count: 1_000_000 }],
+    ],
+    wrong: ["0", "-1", "2.5", "all", "1000001"],
   },
   "ca-file": {
     argv: populate,

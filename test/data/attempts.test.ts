@@ -102,7 +102,7 @@ test("a write of an attempt that was given up ends before the object starts over
 
   const copying = copyObject(
     planned.task,
-    { plane, source, requests, clock: systemClock, rangeBytes: mib, lanes: 2, restarts: 3 },
+    { plane, rules: simpleRules, source, requests, clock: systemClock, rangeBytes: mib, lanes: 2, restarts: 3 },
     signal,
   );
   await held;

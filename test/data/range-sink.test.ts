@@ -10,7 +10,6 @@ const slabBytes = 4096;
 const head: ObjectHead = {
   sizeBytes: 0,
   etag: "",
-  modifiedMs: 0,
   crc64: undefined,
   contentMd5: undefined,
   requestId: undefined,

@@ -23,6 +23,7 @@ const shape = {
   version: "string",
   source: { bucket: "string", path: "string", endpoint: "string", region: "string" },
   target: "string",
+  shard: "null",
   dryRun: "boolean",
   sourceDigest: "string",
   startedAt: "string",

@@ -57,6 +57,8 @@ test.concurrent("filters that leave nothing are a success that says so", async (
   put(scene, "a.bin");
   const result = await scene.run("populate", ["--include", "*.nothing"]);
   expect(result).toMatchObject({ exitCode: 0, report: { objects: { listed: 0 }, reason: "nothing is selected" } });
+  const warnings = result.lines.filter(({ level }) => level === "warn");
+  expect(warnings).toMatchObject([{ event: "selection", problem: "nothing is selected" }]);
 });
 
 test.concurrent("--files-from takes exactly the listed keys, without a listing", async () => {

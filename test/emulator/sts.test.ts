@@ -28,6 +28,7 @@ beforeEach(() => {
 
 interface Answer {
   readonly status: number | undefined;
+  readonly date: string | undefined;
   readonly body: { readonly Code?: string; readonly Credentials?: Readonly<Record<string, string>> };
 }
 
@@ -42,7 +43,11 @@ async function assume(changes: Record<string, string> = {}): Promise<Answer> {
   const [response] = (await once(call, "response")) as [IncomingMessage];
   const parts: Buffer[] = [];
   for await (const part of response) parts.push(Buffer.from(part));
-  return { status: response.statusCode, body: JSON.parse(Buffer.concat(parts).toString()) };
+  return {
+    status: response.statusCode,
+    date: response.headers.date,
+    body: JSON.parse(Buffer.concat(parts).toString()),
+  };
 }
 
 function get(given: { accessKeyId: string; accessKeySecret: string; stsToken: string }): Promise<OSS.GetObjectResult> {
@@ -66,6 +71,8 @@ test("a role is assumed with the right token, and its credentials work until the
     stsToken: short.securityToken,
   };
   await expect(get(expired)).rejects.toMatchObject({ code: "SecurityTokenExpired" });
+  sts.expireIssued();
+  await expect(get(given)).rejects.toMatchObject({ code: "SecurityTokenExpired" });
 });
 
 test.each([
@@ -75,6 +82,16 @@ test.each([
 ] as const)("a request with %j is answered with %i", async (changes, status, code) => {
   const answer = await assume(changes);
   expect([answer.status, answer.body.Code]).toEqual([status, code]);
+});
+
+test("a time that is too far off is refused, and the answer tells the right one", async () => {
+  const answer = await assume({ Timestamp: new Date(Date.now() - 16 * 60_000).toISOString() });
+  expect([answer.status, answer.body.Code]).toEqual([400, "InvalidTimeStamp.Expired"]);
+  emulator.clockOffsetMs = -16 * 60_000;
+  const later = await assume({ Timestamp: new Date(Date.now() - 16 * 60_000).toISOString() });
+  emulator.clockOffsetMs = 0;
+  expect(later.status).toBe(200);
+  expect(Date.now() - Date.parse(later.date ?? "")).toBeGreaterThan(15 * 60_000);
 });
 
 test("the accepted token rotates", async () => {

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Credential } from "./auth.ts";
+import { type Credential, MAX_SKEW_MS } from "./auth.ts";
 import { type Certificate, makeCertificate } from "./certificate.ts";
 import { type FaultList, firedFault } from "./faults.ts";
 import { Listener } from "./listener.ts";
@@ -59,6 +59,7 @@ export class StsServer {
   readonly #emulator: CredentialSink;
   readonly #certificate: Certificate;
   readonly #host: string;
+  readonly #issued: Credential[] = [];
   readonly #failures: Record<Door, Failure[]> = { assumeRole: [], credentialsUri: [] };
   #tls: Listener | undefined;
   #uri: Listener | undefined;
@@ -118,7 +119,15 @@ export class StsServer {
       expiresAtMs: this.#emulator.nowMs() + lifetimeSeconds * 1000,
     };
     this.#emulator.addCredential(credential);
+    this.#issued.push(credential);
     return credential;
+  }
+
+  /** Ends all credentials that were issued so far, whatever their answers said. */
+  expireIssued(): void {
+    for (const credential of this.#issued.splice(0)) {
+      this.#emulator.addCredential({ ...credential, expiresAtMs: this.#emulator.nowMs() });
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -154,13 +163,19 @@ export class StsServer {
     const failure = forced ?? this.#failures[door].shift() ?? this.#refusal(door, form);
     if (failure !== undefined) this.counters.refused += 1;
     const body = failure === undefined ? this.#success(door, form) : errorBody(failure);
-    setTimeout(() => sendJson(response, failure?.status ?? 200, body), delay?.ms ?? 0);
+    const date = new Date(this.#emulator.nowMs()).toUTCString();
+    setTimeout(() => sendJson(response, { status: failure?.status ?? 200, date, body }), delay?.ms ?? 0);
   }
 
   #refusal(door: Door, form: URLSearchParams): Failure | undefined {
     if (door === "credentialsUri") return undefined;
     if (form.get("Action") !== "AssumeRoleWithOIDC" || form.get("Version") !== "2015-04-01") {
       return { status: 404, code: "InvalidAction.NotFound", message: "Specified api is not found." };
+    }
+    const sentMs = Date.parse(form.get("Timestamp") ?? "");
+    if (Math.abs(sentMs - this.#emulator.nowMs()) > MAX_SKEW_MS) {
+      const message = "Specified time stamp or date value is expired.";
+      return { status: 400, code: "InvalidTimeStamp.Expired", message };
     }
     if (form.get("RoleArn") !== this.roleArn) {
       return { status: 404, code: "EntityNotExist.Role", message: "The specified role not exists." };
@@ -200,9 +215,17 @@ function errorBody(failure: Failure): unknown {
   return { RequestId: randomBytes(16).toString("hex").toUpperCase(), HostId: "sts", Code: code, Message: message };
 }
 
-function sendJson(response: ServerResponse, status: number, body: unknown): void {
+interface Answer {
+  readonly status: number;
+  /** By the clock of the emulator that the credentials are for. */
+  readonly date: string;
+  readonly body: unknown;
+}
+
+function sendJson(response: ServerResponse, { status, date, body }: Answer): void {
   const text = JSON.stringify(body);
-  response.writeHead(status, { "Content-Type": "application/json", "Content-Length": Buffer.byteLength(text) });
+  const headers = { Date: date, "Content-Type": "application/json", "Content-Length": Buffer.byteLength(text) };
+  response.writeHead(status, headers);
   response.end(text);
 }
 

@@ -73,6 +73,24 @@ describe("extents", () => {
 });
 
 describe("the missing ranges", () => {
+  test("keep off a cut: none crosses it, and they tile the object as before", () => {
+    fc.assert(
+      fc.property(object(), fc.nat(70), ({ sizeBytes, rangeBlocks }, cutBlocks) => {
+        const cutAt = cutBlocks * extentAlignment;
+        let end = 0;
+        for (const range of missingRanges(sizeBytes, rangeBlocks * extentAlignment, [], cutAt)) {
+          expect(range.start).toBe(end);
+          expect(range.length).toBeGreaterThan(0);
+          expect(range.length).toBeLessThanOrEqual(rangeBlocks * extentAlignment);
+          end = endOf(range);
+          expect(range.start < cutAt && end > cutAt).toBe(false);
+        }
+        expect(end).toBe(sizeBytes);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
   test("and the extents tile the object, and all begin at a block", () => {
     fc.assert(
       fc.property(object(), ({ sizeBytes, rangeBlocks, order, nextRangeBlocks }) => {

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { type CopiedObject, copyObject, type ObjectParts } from "../../src/engine/copy-object.ts";
+import { type CopiedObject, copyObject, type ObjectParts, type Tracked } from "../../src/engine/copy-object.ts";
+import { OpenList } from "../../src/engine/open-list.ts";
 import { Planner } from "../../src/engine/plan.ts";
 import type { ObjectEntry } from "../../src/types.ts";
 import { leftovers, makeWorld, never, nothingLeft, type World, type WorldOptions } from "../support/engine-world.ts";
@@ -10,11 +11,17 @@ import { simpleRules } from "../support/sources.ts";
 const large = Buffer.from(Array.from({ length: 500 }, (_, i) => (i * 7) & 255));
 const small = Buffer.from("a small object");
 
-function copy(world: World, entry: ObjectEntry, parts: Partial<ObjectParts> = {}, signal: AbortSignal = never) {
+function copy(
+  world: World,
+  entry: ObjectEntry,
+  parts: Partial<ObjectParts> = {},
+  signal: AbortSignal = never,
+  tracked?: Tracked,
+) {
   const planned = new Planner("", simpleRules, true).plan(entry);
   if (planned.status !== "task") throw new Error("not a task");
   const all = { ...world, rangeBytes: 32, lanes: 4, restarts: 3, ...parts };
-  return copyObject(planned.task, all, signal);
+  return copyObject(planned.task, all, signal, tracked);
 }
 
 async function copied(bytes: Uint8Array, options: WorldOptions = {}, put: PutOptions = {}) {
@@ -214,4 +221,25 @@ test("a version that grew beyond one range is copied in ranges, and the other wa
 test("waiting for a restart is slow and then slower", async () => {
   const { world } = await failed(small, { faults: always({ kind: "flipped" }) });
   expect(world.clock.nowMs()).toBeGreaterThan(100);
+});
+
+test("what the plane holds back is received in ranges of its own, and no checkpoint vouches for it", async () => {
+  const abort = new AbortController();
+  const stopAtNinth = ({ index }: SeenRequest): undefined => {
+    if (index === 8) abort.abort(new Error("stopped"));
+  };
+  const world = makeWorld({ heldBytes: 96, faults: stopAtNinth });
+  world.bucket.put("a", large);
+  const entry = world.bucket.entry("a");
+  const list = new OpenList();
+  const stopped = copy(world, entry, {}, abort.signal, { list, open: list.handOut(entry) });
+  await expect(drive(world.clock, stopped)).rejects.toThrow("stopped");
+  const left = list.snapshot();
+  const kept = left?.open[0]?.extents ?? [];
+  expect(kept.length).toBeGreaterThan(0);
+  expect(kept.every(({ start }) => start >= 96)).toBe(true);
+
+  const resumed = new OpenList(100, left);
+  const work = copy(world, entry, {}, never, { list: resumed, open: resumed.handOut(entry) });
+  expectInPlace(world, await drive(world.clock, work));
 });

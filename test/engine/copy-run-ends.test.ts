@@ -22,7 +22,7 @@ test("failures end the run as soon as there are too many", async () => {
   expect(leftovers(world)).toEqual(nothingLeft);
 });
 
-test.each(["auth", "source", "volume", "volume-full", "busy", "credentials"] as const)(
+test.each(["auth", "source", "volume", "volume-full", "busy", "credentials", "identity"] as const)(
   "%s ends the run at once and stops every worker",
   async (kind) => {
     const sizes = Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`k${1000 + i}`, i % 7 === 0 ? 300 : 10]));
@@ -69,7 +69,7 @@ test("keys of a list that do not exist count as failures that may end the run be
   async function* keys() {
     yield* ["a", "gone"];
   }
-  const pages: Pages = (signal) => pagesOfKeys(keys(), "", { ...world, concurrency: 4 }, signal);
+  const pages: Pages = (signal) => pagesOfKeys(keys(), "", { ...world, concurrency: 4, share: () => true }, signal);
   const running = copyWorld(world, { pages, options: { maxFailures: 1, sorted: false } });
   await expect(running).rejects.toThrow(TooManyFailures);
   expect(world.plane.events).toEqual([]);

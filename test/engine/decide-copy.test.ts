@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { createDecision } from "../../src/engine/decide-copy.ts";
+import { createDecision, createFillDecision } from "../../src/engine/decide-copy.ts";
 import type { CopyTask } from "../../src/engine/plan.ts";
 import type { ExistingFile, SafePath } from "../../src/types.ts";
 import { entryOf } from "../support/sources.ts";
@@ -56,4 +56,33 @@ test.each([
     const decision = createDecision({ overwrite, mtime: true })(task(kind), existing);
     expect(decision).toMatchObject({ fail: { kind: "occupied" } });
   }
+});
+
+const sinceMs = 1_800_000_000_000;
+const ours = { ...same, changedMs: sinceMs };
+
+test.each([
+  ["nothing there", undefined, copies],
+  ["finished by an earlier attempt", ours, { skip: "in place" }],
+  ["the same, but older than the work", { ...same, changedMs: sinceMs - 1 }, { fail: { kind: "occupied" } }],
+  ["the same, of an unknown age", same, { fail: { kind: "occupied" } }],
+  ["of another time", { ...newer, changedMs: sinceMs }, { fail: { kind: "occupied" } }],
+  ["of another size", { ...file(11, listedMs), changedMs: sinceMs }, { fail: { kind: "occupied" } }],
+  ["a directory", { ...ours, kind: "directory" }, { fail: { kind: "occupied" } }],
+] as const)("around foreign files, with a file that is %s, the decision is %o", (_, existing, decision) => {
+  const decided = createFillDecision({ mtime: true, sinceMs })(task("file"), existing);
+  if (decision) expect(decided).toMatchObject(decision);
+  else expect(decided).toBeUndefined();
+});
+
+test("around foreign files a first attempt, or one without times, takes nothing for its own", () => {
+  for (const options of [
+    { mtime: true, sinceMs: undefined },
+    { mtime: false, sinceMs },
+  ]) {
+    expect(createFillDecision(options)(task("file"), ours)).toMatchObject({ fail: { kind: "occupied" } });
+  }
+  const directory = { kind: "directory", sizeBytes: 0, modifiedMs: 0 } as const;
+  const decide = createFillDecision({ mtime: true, sinceMs: undefined });
+  expect(decide(task("directory"), directory)).toEqual({ skip: "directory exists" });
 });

@@ -36,6 +36,7 @@ function lengthOf(file: readonly string[]): number {
 /** A data plane that writes to a disk that may crash, step by step: each block is a write of its own. */
 export class DiskPlane implements DataPlane {
   readonly wholeBytes = blockBytes;
+  readonly heldBytes = 0;
   readonly #bucket: MemoryBucket;
   readonly #disk: CrashingDisk;
   readonly #clock: Clock;

@@ -210,6 +210,7 @@ export class EngineRun {
       },
       {
         select: () => true,
+        share: () => true,
         unsupported,
         maxFailures,
         dryRun: false,

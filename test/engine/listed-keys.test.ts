@@ -8,8 +8,8 @@ async function* lines(...keys: readonly string[]): AsyncGenerator<string> {
   yield* keys;
 }
 
-function pagesOf(world: World, keys: AsyncIterable<string>, signal: AbortSignal = never) {
-  return pagesOfKeys(keys, "d/", { ...world, concurrency: 4 }, signal);
+function pagesOf(world: World, keys: AsyncIterable<string>, signal: AbortSignal = never, share = (_: string) => true) {
+  return pagesOfKeys(keys, "d/", { ...world, concurrency: 4, share }, signal);
 }
 
 test("each key becomes an entry as the service tells of it, in the order of the list", async () => {
@@ -28,6 +28,16 @@ test("a key that does not exist fails as an object of its own, and the others co
   expect(page?.entries.map(({ key }) => key)).toEqual(["d/a"]);
   expect(world.ledger.failures).toMatchObject([{ key: "d/gone", kind: "missing" }]);
   expect(world.ledger.counts.listed.objects).toBe(1);
+});
+
+test("keys of other shards are not looked up", async () => {
+  const world = makeWorld();
+  for (const key of ["d/a", "d/b"]) world.bucket.put(key, "x");
+  const pages = pagesOf(world, lines("a", "b", "gone"), never, (key) => key === "d/b");
+  const [page] = await drive(world.clock, collect(pages));
+  expect(page?.entries.map(({ key }) => key)).toEqual(["d/b"]);
+  expect(world.bucket.requests.map(({ key }) => key)).toEqual(["d/b"]);
+  expect(world.ledger.failures).toEqual([]);
 });
 
 test("a long list comes in pages of a thousand, and only as they are asked for", async () => {

@@ -9,7 +9,6 @@ function headOf(changes: Partial<ObjectHead> = {}): ObjectHead {
   return {
     sizeBytes: 0,
     etag: '"v"',
-    modifiedMs: 0,
     crc64: 1n,
     contentMd5: undefined,
     requestId: undefined,

@@ -3,7 +3,7 @@ import { Admission } from "../../src/engine/admission.ts";
 import { Limiter } from "../../src/engine/limiter.ts";
 import { type RequestKind, Requests } from "../../src/engine/requests.ts";
 import { CopyError, type CopyErrorDetails, type ErrorKind } from "../../src/errors.ts";
-import type { ObjectSource } from "../../src/types.ts";
+import type { ObjectSource, Refusal } from "../../src/types.ts";
 import { drive, FakeClock, turn } from "../support/fake-clock.ts";
 import { RecordingMetrics, silentLogger } from "../support/observers.ts";
 
@@ -16,6 +16,7 @@ function setUp({ retries = 8, retryForMs = 600_000, bytesPerSecond = 0, most = 4
   const admission = new Admission(most, most);
   const limiter = bytesPerSecond > 0 ? new Limiter(bytesPerSecond, clock) : undefined;
   let refreshes = 0;
+  const refusals: Refusal[] = [];
   const unused = (): never => {
     throw new Error("not asked for here");
   };
@@ -23,13 +24,14 @@ function setUp({ retries = 8, retryForMs = 600_000, bytesPerSecond = 0, most = 4
     listPage: unused,
     head: unused,
     probe: unused,
-    refresh: async () => {
+    refresh: async (refusal) => {
+      refusals.push(refusal);
       refreshes++;
     },
   };
   const limits = { retries, retryForMs };
   const requests = new Requests({ source, admission, limiter, limits, clock, metrics, logger: silentLogger });
-  return { clock, metrics, admission, limiter, requests, refreshes: () => refreshes };
+  return { clock, metrics, admission, limiter, requests, refreshes: () => refreshes, refusals };
 }
 
 /** Fails with each kind in turn, then succeeds; each attempt takes `eachMs`. */
@@ -87,6 +89,29 @@ test("refused credentials are renewed twice and no more", async () => {
   expect(refreshes()).toBe(2);
   const hopeless = failing(clock, ["expired", "expired", "expired", "expired"]);
   await expect(drive(clock, requests.run({}, get, hopeless, never))).rejects.toThrow("expired 3");
+});
+
+test("refusals that other requests' successes come between do not add up, but are not answered in a tight loop", async () => {
+  const { clock, requests, refreshes } = setUp();
+  const attempt = failing(clock, Array(6).fill("expired"));
+  let done = false;
+  const others = async (): Promise<void> => {
+    while (!done) await requests.run({}, get, failing(clock, []), never);
+  };
+  const running = requests.run({}, get, attempt, never).finally(() => {
+    done = true;
+  });
+  const [attempts] = await drive(clock, Promise.all([running, others()]));
+  expect(attempts).toBe(7);
+  expect(refreshes()).toBe(6);
+  expect(clock.nowMs()).toBeGreaterThan(1000);
+});
+
+test("whoever renews credentials is told how long ago the refused request was sent", async () => {
+  const { clock, requests, refusals } = setUp({ bytesPerSecond: 1000 });
+  const attempt = failing(clock, ["expired", "expired"], 40, { serverTimeMs: 5 });
+  await drive(clock, requests.run({}, get, attempt, never));
+  expect(refusals).toEqual(Array(2).fill({ serverTimeMs: 5, sentMsAgo: 40 }));
 });
 
 test("attempts that cannot reach an endpoint that answered before are not counted, even when others fail after", async () => {

@@ -26,6 +26,7 @@ test("every kind has its code", () => {
     server: 7,
     throttled: 7,
     busy: 7,
+    identity: 7,
     expired: 3,
     auth: 3,
     credentials: 3,

@@ -14,6 +14,7 @@ const options: VerifyOptions = {
   concurrency: 3,
   sorted: true,
   extras: true,
+  lengthProves: true,
 };
 
 function setUp(keys: readonly string[], worldOptions: WorldOptions = {}) {

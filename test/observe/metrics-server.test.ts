@@ -98,7 +98,7 @@ test("neither the server nor an open connection nor the default metrics keep the
     const { Tally } = await import(${resolve("tally")});
     const progress = () => (${JSON.stringify(progressWith())});
     const exposition = await createExposition(
-      { tally: new Tally(), progress, stats: () => ({}), succeeded: () => false },
+      { tally: new Tally(), progress, stats: () => ({}), exitCode: () => undefined, shown: async () => 0 },
       { version: "1", retryKinds: [], ownerUid: undefined });
     const server = await serveMetrics({ host: "127.0.0.1", port: 0 }, { exposition, progress, healthy: () => true });
     connect(server.port, "127.0.0.1", function () { this.unref(); console.log("connected"); });`;

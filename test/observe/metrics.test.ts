@@ -10,16 +10,25 @@ interface State {
   readonly tally: Tally;
   stats: PlaneStats;
   progress: Progress;
-  succeeded: boolean;
+  exitCode: number | undefined;
+  /** What ShownProgress says; the percentage itself unless a test has another idea. */
+  shown: (percent: number) => Promise<number | undefined>;
 }
 
 async function exposing(options: Partial<MetricsOptions> = {}) {
-  const state: State = { tally: new Tally(), stats: idle, progress: progressWith(), succeeded: false };
+  const state: State = {
+    tally: new Tally(),
+    stats: idle,
+    progress: progressWith(),
+    exitCode: undefined,
+    shown: async (percent) => percent,
+  };
   const sources: MetricsSources = {
     tally: state.tally,
     stats: () => state.stats,
     progress: () => state.progress,
-    succeeded: () => state.succeeded,
+    exitCode: () => state.exitCode,
+    shown: (percent) => state.shown(percent),
   };
   const exposition = await createExposition(sources, {
     version: "1.2.3",
@@ -68,6 +77,7 @@ test("every name of the contract is there from the start, with its type, and 0",
     oss_populator_throughput_limit_bytes_per_second: "gauge",
     oss_populator_progress_ratio: "gauge",
     oss_populator_info: "gauge",
+    oss_populator_exit_code: "gauge",
   });
   const info = 'oss_populator_info{version="1.2.3"}';
   expect(own.get(info)).toBe(1);
@@ -158,7 +168,7 @@ const uid = "4c0a8a2e-7d11-4d2c-9f0e-6f0f3c1a2b3d";
 /** As CDI's controllers look for it. */
 const pattern = new RegExp(`kubevirt_cdi_import_progress_total\\{ownerUID="${uid}"\\} (\\d{1,3}\\.?\\d*)`);
 
-test("CDI's pattern finds a percentage that never falls and is 100 only after the final sync of a success", async () => {
+test("CDI's pattern finds a percentage that is 100 only after the final sync of a success", async () => {
   const { state, exposition } = await exposing({ ownerUid: uid });
   const percent = async () => {
     const text = await exposition.metrics();
@@ -172,14 +182,30 @@ test("CDI's pattern finds a percentage that never falls and is 100 only after th
   expect(await percent()).toBe(0);
   state.progress = at(1);
   expect(await percent()).toBe(33.33);
-  state.progress = at(0);
-  expect(await percent()).toBe(33.33);
+  state.shown = async () => 50;
+  expect(await percent()).toBe(50);
+  state.shown = async (shown) => shown;
   state.progress = at(3, { phase: "syncing" });
   expect(await percent()).toBe(99.99);
   state.progress = at(3, { phase: "done" });
   expect(await percent()).toBe(99.99);
-  state.succeeded = true;
+  state.exitCode = 3;
+  expect(await percent()).toBe(99.99);
+  state.exitCode = 0;
   expect(await percent()).toBe(100);
+});
+
+test("no percentage is shown while it is not known what an earlier run has shown", async () => {
+  const { state, scrape } = await exposing({ ownerUid: uid });
+  state.shown = async () => undefined;
+  expect([...(await scrape()).samples.keys()].filter((series) => series.startsWith("kubevirt"))).toEqual([]);
+});
+
+test("the exit code is shown once it is known", async () => {
+  const { state, scrape } = await exposing();
+  expect((await scrape()).own.has("oss_populator_exit_code")).toBe(false);
+  state.exitCode = 143;
+  expect((await scrape()).own.get("oss_populator_exit_code")).toBe(143);
 });
 
 test("a tiny ratio is written without an exponent", async () => {

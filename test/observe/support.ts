@@ -38,6 +38,7 @@ export function reportWith(changes: Partial<CopyReport> = {}): CopyReport {
     version: "0.1.0",
     source: { bucket: "models", path: "a/b/", endpoint: "https://oss.example", region: "cn-hangzhou" },
     target: "/mnt/target",
+    shard: null,
     dryRun: false,
     sourceDigest: "0".repeat(64),
     startedAt: "2026-01-02T03:04:05.000Z",

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -102,6 +103,9 @@ test("a named file is created, an absent default passed over", async () => {
 
 test("an unwritable file is a warning", async () => {
   await using folder = await temporaryFolder();
+  const fifo = join(folder.path, "fifo");
+  execFileSync("mkfifo", [fifo]);
+  expect(await writeTerminationLog(failed, fifo, { create: false })).toMatch(/^cannot write .*: ENXIO/);
   const warning = await writeTerminationLog(failed, folder.path, { create: true });
   expect(warning).toMatch(/^cannot write the termination log .*: EISDIR/);
 });

@@ -11,6 +11,9 @@ import { listen } from "../contract/transport-server.ts";
 export interface Answer {
   readonly status: number;
   readonly body: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** False leaves the clock of the server out. */
+  readonly sendDate?: boolean;
 }
 
 /** `destroy` closes the connection without an answer. */
@@ -45,7 +48,8 @@ async function start(
       const form = new URLSearchParams(text);
       const answer = fake.respond(forms.push(form), form);
       if (answer === "destroy") return request.socket.destroy();
-      response.writeHead(answer.status, { "content-type": "application/json" });
+      response.sendDate = answer.sendDate ?? true;
+      response.writeHead(answer.status, { "content-type": "application/json", ...answer.headers });
       return response.end(typeof answer.body === "string" ? answer.body : JSON.stringify(answer.body));
     });
   });

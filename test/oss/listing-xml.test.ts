@@ -57,6 +57,37 @@ describe("a page of a listing", () => {
     });
   });
 
+  it("reads an object the same however it is written", () => {
+    const text = fc.oneof(fc.string({ maxLength: 20 }), fc.constantFrom("a%2Fb", "%252F", "x]]&gt;y", "%", " k ", "0"));
+    const time = fc.oneof(
+      fc.date({ noInvalidDate: true, min: new Date(0), max: new Date("2099-12-31") }).map((date) => date.toISOString()),
+      fc.constantFrom("2024-02-30T00:00:00.000Z", "2024-02-29T24:00:00.000Z", "2024-02-29T23:60:00.000Z", "2024-02-29"),
+    );
+    const size = fc.oneof(fc.nat().map(String), fc.constantFrom("9007199254740993", "-1", "1e3", " 5 "));
+    fc.assert(
+      fc.property(text, time, text, size, fc.boolean(), (key, modified, etag, bytes, coded) => {
+        const escaped = (raw: string): string => raw.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
+        const fields = [
+          `<Key>${escaped(key)}</Key>`,
+          `<LastModified>${modified}</LastModified>`,
+          `<ETag>${escaped(etag)}</ETag>`,
+          "<Type>Normal</Type>",
+          `<Size>${bytes}</Size>`,
+          "<StorageClass>IA</StorageClass>",
+        ];
+        const read = (order: readonly string[]): unknown => {
+          const document = page(`<Contents>${order.join("")}</Contents>`, coded ? url : undefined);
+          try {
+            return parseListing(document);
+          } catch (error) {
+            return (error as CopyError).kind;
+          }
+        };
+        expect(read(fields)).toEqual(read(fields.toReversed()));
+      }),
+    );
+  });
+
   it("may be indented, hold comments, attributes, a byte order mark and elements that nobody knows", () => {
     const document = `\ufeff<?xml version='1.0'?>\n<!-- one --><ListBucketResult xmlns="http://x/" a = '>'>
       <Name>bkt</Name>\r\n\t<New><Deep x="/>"/>text<![CDATA[<Contents>]]><!-- </New> --></New><Prefix/><Owner />

@@ -1,13 +1,18 @@
 import { writeFile } from "node:fs/promises";
+import { setTimeout } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { CopyError } from "../../src/errors.ts";
 import type { CredentialSource, Issued } from "../../src/oss/credentials.ts";
-import { Session } from "../../src/oss/session.ts";
+import { type RenewalPolicy, Session, type SessionOptions } from "../../src/oss/session.ts";
 import { testCertificate } from "../contract/transport-certificate.ts";
 import { session as issued, startSts, temporaryDirectory } from "./credentials-servers.ts";
 
 const never = new AbortController().signal;
-const refused = { serverTimeMs: undefined };
+/** A refusal of credentials that were sent just now, and of those that were sent a while ago. */
+const refused = { serverTimeMs: undefined, sentMsAgo: 0 };
+const refusedLate = { serverTimeMs: undefined, sentMsAgo: 60_000 };
+/** Attempts without a pause, three at most. */
+const impatient: RenewalPolicy = { waitMs: ({ failures }) => (failures < 3 ? 1 : undefined) };
 
 /** A source that counts its calls and answers what the test says. */
 class ScriptedSource implements CredentialSource {
@@ -19,12 +24,15 @@ class ScriptedSource implements CredentialSource {
   async issue(): Promise<Issued> {
     const call = ++this.calls;
     await this.answer(call);
-    return { credentials: { accessKeyId: `id-${call}`, accessKeySecret: "s" }, freshForMs: this.freshForMs };
+    return {
+      credentials: { accessKeyId: `id-${call}`, accessKeySecret: `secret-${call}` },
+      freshForMs: this.freshForMs,
+    };
   }
 }
 
-async function opened(source: ScriptedSource, onWarning?: (message: string) => void): Promise<Session> {
-  const session = new Session(source, { onWarning });
+async function opened(source: ScriptedSource, options: SessionOptions = {}): Promise<Session> {
+  const session = new Session(source, options);
   await session.open(never);
   return session;
 }
@@ -48,7 +56,7 @@ describe("a session over a security token service", () => {
     expect(server.forms.length).toBe(2);
   });
 
-  test("does not start with a role that cannot be assumed, and says so as kind `credentials` even if it may pass", async () => {
+  test("does not start while the service cannot be reached, and says that this may pass", async () => {
     await using directory = await temporaryDirectory();
     await writeFile(directory.path("token"), "t");
     const role = {
@@ -58,10 +66,10 @@ describe("a session over a security token service", () => {
       stsEndpoint: "127.0.0.1:1",
       from: "spec",
     } as const;
-    const starting = Session.start({ anonymous: false, role }, {}, { sts: { retryBaseMs: 1 } }, never);
+    const starting = Session.start({ anonymous: false, role }, {}, { renewal: impatient }, never);
     await expect(starting).rejects.toMatchObject({
-      kind: "credentials",
-      message: expect.stringContaining("127.0.0.1:1"),
+      kind: "identity",
+      message: "cannot assume role acs:ram::1:role/r: no answer from STS at 127.0.0.1:1: connection refused",
     });
   });
 
@@ -76,8 +84,14 @@ describe("a session over a security token service", () => {
       from: "options",
     } as const;
     const controller = new AbortController();
-    const starting = Session.start({ anonymous: false, role }, {}, { sts: { retryBaseMs: 60_000 } }, controller.signal);
-    setTimeout(() => controller.abort(new Error("stopped")), 50);
+    const starting = Session.start(
+      { anonymous: false, role },
+      {},
+      { renewal: { waitMs: () => 60_000 } },
+      controller.signal,
+    );
+    await setTimeout(50);
+    controller.abort(new Error("stopped"));
     await expect(starting).rejects.toThrow("stopped");
   });
 });
@@ -95,12 +109,14 @@ describe("a refusal", () => {
     unsubscribe();
   });
 
-  test("that comes just after a renewal is taken as settled", async () => {
+  test("of a request that was sent before a renewal is settled by it, of a later one not", async () => {
     const source = new ScriptedSource();
     await using session = await opened(source);
     await session.refresh(refused);
-    await session.refresh(refused);
+    await session.refresh(refusedLate);
     expect(source.calls).toBe(2);
+    await session.refresh(refused);
+    expect(source.calls).toBe(3);
   });
 
   test("of our clock sets the offset once, however many requests report it, and asks for no credentials", async () => {
@@ -109,7 +125,7 @@ describe("a refusal", () => {
     let told = 0;
     session.onChange(() => told++);
     const serverTimeMs = Date.now() + 3_600_000;
-    await Promise.all(Array.from({ length: 5 }, () => session.refresh({ serverTimeMs })));
+    await Promise.all(Array.from({ length: 5 }, () => session.refresh({ serverTimeMs, sentMsAgo: 1 })));
     expect(Math.abs(session.signing.clockOffsetMs - 3_600_000)).toBeLessThan(5_000);
     expect(told).toBe(1);
     expect(source.calls).toBe(1);
@@ -118,15 +134,83 @@ describe("a refusal", () => {
   test("with a clock that is right renews the credentials", async () => {
     const source = new ScriptedSource();
     await using session = await opened(source);
-    await session.refresh({ serverTimeMs: Date.now() + 30_000 });
+    await session.refresh({ serverTimeMs: Date.now() + 30_000, sentMsAgo: 0 });
     expect(session.signing.clockOffsetMs).toBe(0);
     expect(source.calls).toBe(2);
+  });
+
+  test("of the credentials just after one of our clock renews them too", async () => {
+    const source = new ScriptedSource();
+    await using session = await opened(source);
+    await session.refresh({ serverTimeMs: Date.now() - 3_600_000, sentMsAgo: 0 });
+    await session.refresh(refused);
+    expect(source.calls).toBe(2);
+  });
+
+  test("waits for a source that does not answer, asks it once at a time, and says so", async () => {
+    const warnings: string[] = [];
+    const source = new ScriptedSource();
+    await using session = await opened(source, { renewal: impatient, onWarning: (message) => warnings.push(message) });
+    source.answer = (call) => (call < 4 ? Promise.reject(new CopyError("identity", "down")) : Promise.resolve());
+    await Promise.all(Array.from({ length: 20 }, () => session.refresh(refused)));
+    expect(session.signing.credentials?.accessKeyId).toBe("id-4");
+    expect(source.calls).toBe(4);
+    expect(warnings).toEqual(Array(2).fill("no new credentials yet, asking again: down"));
+  });
+
+  test("gives a source up when the policy says so, and tells the policy what it must know", async () => {
+    const source = new ScriptedSource();
+    const states: unknown[] = [];
+    const waitMs: RenewalPolicy["waitMs"] = (state) => {
+      states.push(state);
+      return impatient.waitMs(state);
+    };
+    source.answer = () => Promise.reject(new CopyError("identity", "down"));
+    await expect(opened(source, { renewal: { waitMs } })).rejects.toMatchObject({ kind: "identity", message: "down" });
+    expect(states).toMatchObject([
+      { failures: 1, answered: false },
+      { failures: 2, answered: false },
+      { failures: 3, answered: false },
+    ]);
+    source.answer = () => Promise.resolve();
+    await using session = await opened(source, { renewal: { waitMs } });
+    source.answer = () => Promise.reject(new CopyError("identity", "down"));
+    await expect(session.refresh(refused)).rejects.toMatchObject({ kind: "identity" });
+    expect(states.at(-1)).toMatchObject({ failures: 3, answered: true });
+  });
+
+  test("is not repeated where the source has refused us", async () => {
+    const source = new ScriptedSource();
+    await using session = await opened(source, { renewal: impatient });
+    source.answer = () => Promise.reject(new CopyError("credentials", "no such role"));
+    await expect(session.refresh(refused)).rejects.toThrow("no such role");
+    expect(source.calls).toBe(2);
+  });
+
+  test("ends when the session does", async () => {
+    const source = new ScriptedSource();
+    const session = await opened(source, { renewal: { waitMs: () => 60_000 } });
+    source.answer = () => Promise.reject(new CopyError("identity", "down"));
+    const refreshing = session.refresh(refused);
+    const ended = expect(refreshing).rejects.toThrow("the session has ended");
+    await setTimeout(10);
+    await session[Symbol.asyncDispose]();
+    await ended;
+  });
+
+  test("tells what must not be shown before it is used", async () => {
+    const secrets: string[] = [];
+    const source = new ScriptedSource();
+    await using session = await opened(source, { onSecret: (secret) => secrets.push(secret) });
+    session.onChange(() => expect(secrets).toContain("secret-2"));
+    await session.refresh(refused);
+    expect(secrets).toEqual(["secret-1", "secret-2"]);
   });
 
   test("whose renewal fails is reported to everyone, and the next one tries again", async () => {
     const source = new ScriptedSource();
     await using session = await opened(source);
-    source.answer = (call) => (call === 2 ? Promise.reject(new CopyError("server", "down")) : Promise.resolve());
+    source.answer = (call) => (call === 2 ? Promise.reject(new CopyError("identity", "down")) : Promise.resolve());
     const results = await Promise.allSettled([session.refresh(refused), session.refresh(refused)]);
     expect(results.map((result) => result.status)).toEqual(["rejected", "rejected"]);
     expect(source.calls).toBe(2);
@@ -148,10 +232,10 @@ describe("a refusal", () => {
     const gate = Promise.withResolvers<void>();
     source.answer = () => gate.promise;
     const controller = new AbortController();
-    const impatient = session.refresh(refused, controller.signal);
+    const hasty = session.refresh(refused, controller.signal);
     const patient = session.refresh(refused);
     controller.abort(new Error("enough"));
-    await expect(impatient).rejects.toThrow("enough");
+    await expect(hasty).rejects.toThrow("enough");
     gate.resolve();
     await patient;
     expect(source.calls).toBe(2);
@@ -166,7 +250,7 @@ describe("in the background, a session", () => {
     vi.useRealTimers();
   });
 
-  test("renews before the credentials end, but asks at most once a minute", async () => {
+  test("renews before the credentials end, but asks at most once a second", async () => {
     const source = new ScriptedSource();
     await using session = await opened(source);
     await vi.advanceTimersByTimeAsync(119_000);
@@ -174,18 +258,19 @@ describe("in the background, a session", () => {
     await vi.advanceTimersByTimeAsync(2_000);
     expect(session.signing.credentials?.accessKeyId).toBe("id-2");
     source.freshForMs = 0;
-    await vi.advanceTimersByTimeAsync(120_000);
-    await vi.advanceTimersByTimeAsync(58_000);
+    await vi.advanceTimersByTimeAsync(119_500);
     expect(source.calls).toBe(3);
-    await vi.advanceTimersByTimeAsync(2_000);
+    await vi.advanceTimersByTimeAsync(400);
+    expect(source.calls).toBe(3);
+    await vi.advanceTimersByTimeAsync(200);
     expect(source.calls).toBe(4);
   });
 
   test("warns when it cannot renew, keeps what it has and tries again", async () => {
     const warnings: string[] = [];
     const source = new ScriptedSource();
-    await using session = await opened(source, (message) => warnings.push(message));
-    source.answer = (call) => (call === 2 ? Promise.reject(new CopyError("server", "down")) : Promise.resolve());
+    await using session = await opened(source, { onWarning: (message) => warnings.push(message) });
+    source.answer = (call) => (call === 2 ? Promise.reject(new CopyError("identity", "down")) : Promise.resolve());
     await vi.advanceTimersByTimeAsync(121_000);
     expect(warnings).toEqual([expect.stringContaining("down")]);
     expect(session.signing.credentials?.accessKeyId).toBe("id-1");

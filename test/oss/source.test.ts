@@ -156,6 +156,7 @@ describe("the head of an object", () => {
       { status: 404, headers: { "x-oss-err": encoded } },
       { status: 200, headers: { etag: '"e"' } },
       { status: 200, headers, body: "?" },
+      { status: 200, headers: { ...headers, "last-modified": "yesterday" } },
     );
     await expect(source.head("k", signal)).rejects.toMatchObject({ kind: "missing" });
     await expect(source.head("k", signal)).rejects.toMatchObject({
@@ -166,6 +167,10 @@ describe("the head of an object", () => {
       kind: "protocol",
       message: expect.stringContaining("has a body"),
     });
+    await expect(source.head("k", signal)).rejects.toMatchObject({
+      kind: "protocol",
+      message: expect.stringContaining("no Last-Modified"),
+    });
   });
 });
 
@@ -175,7 +180,7 @@ describe("a refresh", () => {
     const source = new OssSource(new CannedTransport([]), requests, async (...given) => {
       asked.push(given);
     });
-    await source.refresh({ serverTimeMs: 5 }, signal);
-    expect(asked).toEqual([[{ serverTimeMs: 5 }, signal]]);
+    await source.refresh({ serverTimeMs: 5, sentMsAgo: 7 }, signal);
+    expect(asked).toEqual([[{ serverTimeMs: 5, sentMsAgo: 7 }, signal]]);
   });
 });

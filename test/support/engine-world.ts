@@ -4,7 +4,7 @@ import { copyAll } from "../../src/engine/copy-run.ts";
 import { Ledger } from "../../src/engine/ledger.ts";
 import { Limiter } from "../../src/engine/limiter.ts";
 import type { Pages } from "../../src/engine/listing.ts";
-import { Publisher } from "../../src/engine/publisher.ts";
+import { type Keeper, Publisher } from "../../src/engine/publisher.ts";
 import { Requests } from "../../src/engine/requests.ts";
 import { selectSource } from "../../src/engine/select-source.ts";
 import { SpaceBudget } from "../../src/engine/space-budget.ts";
@@ -26,21 +26,34 @@ export interface WorldOptions {
   readonly retries?: number;
   readonly retryForMs?: number;
   readonly staged?: boolean;
+  readonly heldBytes?: number;
+  /** Keeps how far large objects of a staged run are. */
+  readonly keeper?: Keeper;
   readonly volumeFault?: MemoryPlaneOptions["volumeFault"];
   readonly logger?: Logger;
 }
+
+/** When staged files are published, as in a run without a limit of memory. */
+export const publishLimits = { everyMs: 5000, everyBytes: 256 * 2 ** 20, everyObjects: 2000 };
 
 export const never = new AbortController().signal;
 
 /** The engine between a bucket and a volume in memory, on a clock that tests drive. */
 export function makeWorld(options: WorldOptions = {}) {
-  const { mostRequests = 8, mostBytes = 512, retries = 3, retryForMs = 600_000, staged = false } = options;
+  const {
+    mostRequests = 8,
+    mostBytes = 512,
+    retries = 3,
+    retryForMs = 600_000,
+    staged = false,
+    heldBytes = 0,
+  } = options;
   const { logger = silentLogger } = options;
   const clock = new FakeClock(options.seed);
   const bucket = new MemoryBucket(clock, options.faults);
   const source = new MemorySource(bucket, options.pageKeys);
   const volumeFault = options.volumeFault ?? (() => undefined);
-  const plane = new MemoryPlane({ bucket, clock, staged, volumeFault });
+  const plane = new MemoryPlane({ bucket, clock, staged, heldBytes, volumeFault });
   const metrics = new RecordingMetrics();
   const ledger = new Ledger(metrics, logger);
   const admission = new Admission(mostRequests, mostBytes);
@@ -51,7 +64,9 @@ export function makeWorld(options: WorldOptions = {}) {
     plane.events.push("sync");
     await clock.sleep(1, never);
   };
-  const publisher = staged ? new Publisher({ plane, sync, clock }) : undefined;
+  const publisher = staged
+    ? new Publisher({ plane, sync, clock, limits: publishLimits, keeper: options.keeper })
+    : undefined;
   const begin = async (): Promise<void> => {
     plane.events.push("begin");
     await clock.sleep(1, never);
@@ -70,13 +85,14 @@ export function makeWorld(options: WorldOptions = {}) {
     publisher,
     begin,
   };
-  return { clock, bucket, source, plane, metrics, ledger, admission, limiter, requests, parts };
+  return { clock, bucket, source, plane, metrics, ledger, admission, limiter, requests, rules: simpleRules, parts };
 }
 
 export type World = ReturnType<typeof makeWorld>;
 
 export const copyOptions: CopyOptions = {
   select: () => true,
+  share: () => true,
   unsupported: "fail",
   maxFailures: undefined,
   dryRun: false,

@@ -117,8 +117,8 @@ export class MemoryBucket {
   }
 
   head(key: string): ObjectHead {
-    const { bytes, etag, modifiedMs, crc64, contentMd5 } = this.stored(key);
-    return { sizeBytes: bytes.length, etag, modifiedMs, crc64, contentMd5, requestId: undefined };
+    const { bytes, etag, crc64, contentMd5 } = this.stored(key);
+    return { sizeBytes: bytes.length, etag, crc64, contentMd5, requestId: undefined };
   }
 
   /** One request: it takes its time, meets its fault and answers, or ends with the signal's reason. */

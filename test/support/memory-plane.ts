@@ -27,6 +27,7 @@ export interface MemoryPlaneOptions {
   /** Files wait for `publish` under another name. */
   readonly staged?: boolean;
   readonly wholeBytes?: number;
+  readonly heldBytes?: number;
   /** What an action on a path ends with instead of success. */
   readonly volumeFault?: (action: VolumeAction, path: string) => Error | undefined;
 }
@@ -42,9 +43,12 @@ const forever = new AbortController().signal;
 /** A volume in memory that tells when the engine breaks the rules of the port. */
 export class MemoryPlane implements DataPlane {
   readonly wholeBytes: number;
+  readonly heldBytes: number;
   readonly files = new Map<string, { readonly bytes: Uint8Array; readonly modifiedMs: number }>();
   readonly directories = new Set<string>();
   readonly stagedFiles = new Map<string, Uint8Array>();
+  /** Unfinished files of a staged run, by path and version. */
+  readonly leftFiles = new Map<string, Uint8Array>();
   /** What happened, in order: `open a`, `settle a`, `whole a`, `publish a b`. */
   readonly events: string[] = [];
   readonly #options: MemoryPlaneOptions;
@@ -57,6 +61,7 @@ export class MemoryPlane implements DataPlane {
   constructor(options: MemoryPlaneOptions) {
     this.#options = options;
     this.wholeBytes = options.wholeBytes ?? 64;
+    this.heldBytes = options.heldBytes ?? 0;
   }
 
   /** Calls that have not settled. */
@@ -117,6 +122,9 @@ export class MemoryPlane implements DataPlane {
   }
 
   copyRange({ key, etag, file, range }: RangeRequest, signal: AbortSignal): Promise<RangeResult> {
+    const { start, length } = range;
+    if (start < this.heldBytes && start + length > this.heldBytes)
+      throw new Error("a range reaches out of what is held");
     return this.#buffered(range.length, async () => {
       const open = this.#file(file);
       open.busy++;
@@ -167,7 +175,9 @@ export class MemoryPlane implements DataPlane {
       this.events.push(`leave ${target.path}`);
       await this.#options.clock.sleep(1, forever);
       this.#idleFile(file);
-      this.files.set(target.path, { bytes, modifiedMs: 0 });
+      bytes.fill(0, 0, this.heldBytes); // what is held back is nowhere yet
+      if (this.#options.staged) this.leftFiles.set(placeOf(target), bytes);
+      else this.files.set(target.path, { bytes, modifiedMs: 0 });
       this.#open.delete(file);
     });
   }
@@ -175,21 +185,28 @@ export class MemoryPlane implements DataPlane {
   reopenFile(target: FileTarget, leastBytes: number): Promise<FileId | undefined> {
     return this.#counted(async () => {
       await this.#options.clock.sleep(1, forever);
-      const file = this.files.get(target.path);
-      this.files.delete(target.path);
-      if (!file || file.bytes.length < leastBytes) return undefined;
+      const left = this.#takeLeft(target);
+      if (!left || left.length < leastBytes) return undefined;
       this.events.push(`reopen ${target.path}`);
       const id = this.#nextFile++;
       const bytes = new Uint8Array(target.sizeBytes);
-      bytes.set(file.bytes.subarray(0, target.sizeBytes));
+      bytes.set(left.subarray(0, target.sizeBytes));
       this.#open.set(id, { target, bytes, busy: 0 });
       return id;
     });
   }
 
-  async clearPlace({ path }: FileTarget): Promise<boolean> {
-    this.events.push(`clear ${path}`);
-    return this.files.delete(path);
+  async clearPlace(target: FileTarget): Promise<boolean> {
+    this.events.push(`clear ${target.path}`);
+    return this.#takeLeft(target) !== undefined;
+  }
+
+  /** What an unfinished file would hold if the process ended now, without a word to anybody. */
+  kill(): void {
+    for (const { target, bytes } of this.#open.values()) {
+      if (this.#options.staged) this.leftFiles.set(placeOf(target), bytes.slice());
+      else this.files.set(target.path, { bytes: bytes.slice(), modifiedMs: 0 });
+    }
   }
 
   async makeDirectory(path: SafePath): Promise<void> {
@@ -265,6 +282,14 @@ export class MemoryPlane implements DataPlane {
     }
   }
 
+  #takeLeft(target: FileTarget): Uint8Array | undefined {
+    const place = placeOf(target);
+    const bytes = this.#options.staged ? this.leftFiles.get(place) : this.files.get(target.path)?.bytes;
+    if (this.#options.staged) this.leftFiles.delete(place);
+    else this.files.delete(target.path);
+    return bytes;
+  }
+
   #stand({ path, modifiedMs }: FileTarget, bytes: Uint8Array): void {
     if (this.#options.staged) this.stagedFiles.set(path, bytes);
     else this.files.set(path, { bytes, modifiedMs });
@@ -292,6 +317,10 @@ export class MemoryPlane implements DataPlane {
     if (file.busy > 0) throw new Error(`a range of ${file.target.path} is still under way`);
     return file;
   }
+}
+
+function placeOf({ path, version }: FileTarget): string {
+  return `${path} ${version}`;
 }
 
 function sumOf(bytes: Uint8Array, by: "crc64" | "md5"): bigint | string {

@@ -1,5 +1,5 @@
 import { CopyError } from "../../src/errors.ts";
-import type { ListPosition, ObjectEntry, ObjectSource } from "../../src/types.ts";
+import type { ListPosition, ObjectEntry, ObjectSource, Refusal } from "../../src/types.ts";
 import type { MemoryBucket } from "./memory-bucket.ts";
 
 /** The control plane of a memory bucket; pages are short, and may be empty, as the service's may. */
@@ -36,8 +36,8 @@ export class MemorySource implements ObjectSource {
     return this.#bucket.request(
       { operation: "head", key, start: 0 },
       () => {
-        const { type, storageClass } = this.#bucket.stored(key);
-        return { ...this.#bucket.head(key), type, storageClass, restored: false };
+        const { type, storageClass, modifiedMs } = this.#bucket.stored(key);
+        return { ...this.#bucket.head(key), modifiedMs, type, storageClass, restored: false };
       },
       signal,
     );
@@ -56,7 +56,7 @@ export class MemorySource implements ObjectSource {
     );
   }
 
-  async refresh(_error: { readonly serverTimeMs: number | undefined }, signal: AbortSignal): Promise<void> {
+  async refresh(_refusal: Refusal, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     this.refreshes++;
   }

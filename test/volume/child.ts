@@ -6,7 +6,15 @@ import { VolumeWriter, type VolumeWriterOptions } from "../../src/volume/volume-
 
 /** What tests ask a process with another umask or identity to do; see `inChild`. */
 type Job =
-  | { umask?: number; do: "write"; options: VolumeWriterOptions; paths: string[]; large?: boolean; finish?: boolean }
+  | {
+      umask?: number;
+      do: "write";
+      options: VolumeWriterOptions;
+      paths: string[];
+      version?: string;
+      large?: boolean;
+      finish?: boolean;
+    }
   | { umask?: number; do: "prepare"; options: TargetOptions };
 
 const job: Job = JSON.parse(process.argv[2] ?? "");
@@ -19,10 +27,11 @@ try {
   console.log(JSON.stringify({ kind: error.kind, message: error.message }));
 }
 
-async function writeAll({ options, paths, large, finish }: Extract<Job, { do: "write" }>): Promise<void> {
+async function writeAll(job: Extract<Job, { do: "write" }>): Promise<void> {
+  const { options, paths, version = "v1", large, finish } = job;
   using writer = new VolumeWriter(options);
   for (const path of paths) {
-    const target = { path: resolvePath(path), sizeBytes: 3, modifiedMs: 0, version: "v1" };
+    const target = { path: resolvePath(path), sizeBytes: 3, modifiedMs: 0, version };
     if (large) await (await writer.openFile(target)).settle();
     else writer.writeWhole(target, Buffer.from("abc"));
   }

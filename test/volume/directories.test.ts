@@ -1,4 +1,4 @@
-import { lstat, mkdir, readdir, readlink, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { chmod, chown, lstat, mkdir, readdir, readlink, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { describe, expect, it } from "vitest";
 import { DirectoryCache } from "../../src/volume/directories.ts";
 import { resolvePath } from "../../src/volume/path.ts";
@@ -99,6 +99,67 @@ describe("attributes of directories", () => {
     writer.makeDirectory(resolvePath("shared/a"));
     expect(await stat(`${place.path}/shared/a`)).toMatchObject({ gid: 4321, mode: 0o42755 });
   });
+});
+
+describe("a directory that a killed run has made and not finished", () => {
+  it("gets its attributes from whoever comes upon it, and is as good as none until then", async () => {
+    await using place = await temporaryDirectory();
+    await mkdir(`${place.path}/a/b`, { recursive: true });
+    for (const path of ["a/b", "a"]) await chmod(`${place.path}/${path}`, 0o1700);
+    using other = writerAt(place.path, { placement: "staged", dirMode: 0o2775 });
+    expect(await other.inspect([resolvePath("a")])).toEqual([undefined]);
+    using writer = writerAt(place.path, { placement: "staged", dirMode: 0o2775 });
+    writer.writeWhole(target("a/b/f", 1), Buffer.from("x"));
+    for (const path of ["a", "a/b"]) expect((await stat(`${place.path}/${path}`)).mode & 0o7777).toBe(0o2775);
+    expect(await other.inspect([resolvePath("a")])).toMatchObject([{ kind: "directory" }]);
+  });
+
+  it("is told by its very mode from all others, and only by writers that stage", async () => {
+    await using place = await temporaryDirectory();
+    for (const mode of [0o1777, 0o700, 0o1755]) {
+      await mkdir(`${place.path}/${mode}`);
+      await chmod(`${place.path}/${mode}`, mode);
+    }
+    await mkdir(`${place.path}/direct`);
+    await chmod(`${place.path}/direct`, 0o1700);
+    using staging = writerAt(place.path, { placement: "staged" });
+    for (const mode of [0o1777, 0o700, 0o1755]) {
+      staging.makeDirectory(resolvePath(`${mode}`));
+      expect((await stat(`${place.path}/${mode}`)).mode & 0o7777).toBe(mode);
+    }
+    using direct = writerAt(place.path);
+    direct.makeDirectory(resolvePath("direct"));
+    expect((await stat(`${place.path}/direct`)).mode & 0o7777).toBe(0o1700);
+  });
+
+  it.skipIf(!isRoot)("of somebody else stays as it is", async () => {
+    await using place = await temporaryDirectory();
+    await mkdir(`${place.path}/a`);
+    await chmod(`${place.path}/a`, 0o1700);
+    await chown(`${place.path}/a`, 1234, 1234);
+    using writer = writerAt(place.path, { placement: "staged" });
+    writer.makeDirectory(resolvePath("a/b"));
+    expect((await stat(`${place.path}/a`)).mode & 0o7777).toBe(0o1700);
+  });
+});
+
+it("directories that several processes make at once get their attributes from all of them, and none fails", async () => {
+  await using place = await temporaryDirectory();
+  const options = { root: place.path, placement: "staged", fileMode: 0o664, dirMode: 0o2775, mtime: true };
+  const depth = Array.from({ length: 30 }, (_, i) => `d${i}`).join("/");
+  const writers = Array.from({ length: 4 }, (_, i) => {
+    const job = { umask: 0o022, do: "write", options: { ...options, fsyncFiles: false, directIo: true } };
+    return inChild({
+      ...job,
+      paths: Array.from({ length: 20 }, (_, j) => `${j}/${depth}/file-${i}`),
+      version: `v${i}`,
+    });
+  });
+  expect(await Promise.all(writers)).toEqual(writers.map(() => ({ result: null })));
+  for (const entry of await readdir(place.path, { recursive: true, withFileTypes: true })) {
+    if (!entry.isDirectory()) continue;
+    expect((await stat(`${entry.parentPath}/${entry.name}`)).mode & 0o7777).toBe(0o2775);
+  }
 });
 
 describe("descriptors", () => {

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import { link, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { describe, expect, it, vi } from "vitest";
-import { type LargeFile, mostDirtyBytes } from "../../src/volume/large-file.ts";
+import { mostDirtyBytes } from "../../src/volume/direct-file.ts";
+import type { LargeFile } from "../../src/volume/large-file.ts";
 import { pooled } from "../../src/volume/pooled.ts";
 import {
   canMount,
@@ -138,17 +139,18 @@ describe("writes of a large file", () => {
 
 describe("the page cache", () => {
   it.each([
-    ["holds little of a file that is written through it", false, 2],
-    ["is not synced for a file that goes past it", true, 0],
-  ])("%s", async (_name, directIo, syncs) => {
+    ["holds little of a file that is written through it", { directIo: false }, 2],
+    ["holds no more than it is told to", { directIo: false, dirtyBytes: mostDirtyBytes / 2 }, 5],
+    ["is not synced for a file that goes past it", { directIo: true }, 0],
+  ])("%s", async (_name, options, syncs) => {
     await using place = await temporaryDirectory();
-    using writer = writerAt(place.path, { directIo });
+    using writer = writerAt(place.path, options);
     using fdatasync = vi.spyOn(pooled, "fdatasync");
     const sizeBytes = 3 * mostDirtyBytes - slabBytes;
     const file = await writer.openFile(target("f", sizeBytes));
     const slab = memory.subarray(0, slabBytes);
     for (let offset = 0; offset < sizeBytes; offset += slabBytes) await file.write(slab, offset);
-    if (file.direct === directIo) expect(fdatasync).toHaveBeenCalledTimes(syncs);
+    if (file.direct === options.directIo) expect(fdatasync).toHaveBeenCalledTimes(syncs);
     await file.settle();
   });
 });

@@ -91,6 +91,20 @@ describe("the lock of a target", () => {
     }
   });
 
+  it("can be shared, and then keeps off only who wants it alone", async () => {
+    await using place = await temporaryDirectory();
+    const shared = { ...impatient, mode: "shared" } as const;
+    await using first = await lockTarget(place.path, shared, signal);
+    const second = await lockTarget(place.path, shared, signal);
+    expect([first.held, second.held]).toEqual([true, true]);
+    await failure("busy", () => lockTarget(place.path, impatient, signal));
+    await first[Symbol.asyncDispose]();
+    await failure("busy", () => lockTarget(place.path, impatient, signal));
+    await second[Symbol.asyncDispose]();
+    await using _alone = await lockTarget(place.path, impatient, signal);
+    await failure("busy", () => lockTarget(place.path, shared, signal));
+  });
+
   it("ends when it is disposed of, and twice is once", async () => {
     await using place = await temporaryDirectory();
     const first = await lockTarget(place.path, impatient, signal);

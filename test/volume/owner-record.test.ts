@@ -36,6 +36,19 @@ describe("the owner record", () => {
     expect(second.lastFailure?.reason).toBe(failed.reason);
   });
 
+  it("keeps of a volume that did not begin empty since when there are files of this very work", async () => {
+    await using place = await temporaryDirectory();
+    const around = { ...fresh, startedEmpty: false, filledSinceMs: 1_700_000_000_000.25 };
+    const first = await beginAttempt(place.path, around);
+    expect(await readOwnerRecord(place.path)).toEqual({ status: "ours", record: first, complete: false });
+    expect(first.filledSinceMs).toBe(1_700_000_000_000.25);
+    const other = await beginAttempt(place.path, { ...around, fingerprint: "other", filledSinceMs: 2e12 }, first);
+    expect(other).toMatchObject({ startedEmpty: false, filledSinceMs: 2e12, attempts: 2 });
+    const path = `${place.path}/.oss-populator/owner.json`;
+    await writeFile(path, (await readFile(path, "utf8")).replace("2000000000000", '"long ago"'));
+    expect(await readOwnerRecord(place.path)).toMatchObject({ status: "damaged" });
+  });
+
   it("counts failures of the same kind in a row", async () => {
     await using place = await temporaryDirectory();
     let record = await beginAttempt(place.path, fresh);
@@ -95,7 +108,7 @@ describe("the owner record", () => {
     await writeFile(`${place.path}/.oss-populator/checkpoint`, "{");
     expect(await readOwnerRecord(place.path)).toEqual({ status: "ours", record, complete: true });
     const again = await beginAttempt(place.path, fresh, record);
-    expect(await readOwnerRecord(place.path)).toEqual({ status: "ours", record: again, complete: false });
+    expect(await readOwnerRecord(place.path)).toEqual({ status: "ours", record: again, complete: false, complete: false });
     await removeState(place.path);
     expect(await readdir(place.path)).toEqual([]);
   });

@@ -190,6 +190,8 @@ describe("stale temporary files", () => {
       ".oss-populator.probe-1",
       ".oss-populator/.oss-populator.old-2.tmp",
       "lost+found/.oss-populator.old-2.tmp",
+      "target/.oss-populator/copy-1",
+      "target/.oss-populator.old-2.tmp",
     ];
     await fill(place.path, [...stale, ...others]);
     await link(`${place.path}/file`, `${place.path}/.oss-populator.old-3.tmp`);

@@ -2,7 +2,7 @@ import { link, mkdir, readdir, readFile, stat, symlink, writeFile } from "node:f
 import { expect, it } from "vitest";
 import { CopyError } from "../../src/errors.ts";
 import { resolvePath } from "../../src/volume/path.ts";
-import { modifiedMs, run, target, temporaryDirectory, writerAt } from "./support.ts";
+import { failure, modifiedMs, run, target, temporaryDirectory, writerAt } from "./support.ts";
 
 it("a staged file gets its time with its name", async () => {
   await using place = await temporaryDirectory();
@@ -43,6 +43,7 @@ it("each file of a batch has its own verdict, and what is no file is never repla
     "volume",
     undefined,
   ]);
+  expect((await readdir(place.path)).sort()).toEqual(["directory", "fifo", "good", "symlink"]);
   expect(await writer.inspect(targets.map(({ path }) => path))).toMatchObject([
     { kind: "directory" },
     { kind: "other" },
@@ -64,6 +65,33 @@ it("two keys that the filesystem takes for one name do not overwrite each other"
   expect(first).toBeUndefined();
   expect(second).toMatchObject({ kind: "unsupported" });
   expect(await readFile(`${place.path}/older`, "utf8")).toBe("v1");
+});
+
+it("a writer that must not replace leaves what stands at a name, and nothing of its own", async () => {
+  await using place = await temporaryDirectory();
+  await writeFile(`${place.path}/f`, "old");
+  using writer = writerAt(place.path, { placement: "staged", replaces: false });
+  for (const name of ["f", "g"]) writer.writeWhole(target(name, 3, `v-${name}`), Buffer.from("new"));
+  const [taken, free] = await writer.publish([target("f", 3, "v-f"), target("g", 3, "v-g")]);
+  expect(taken).toMatchObject({ kind: "occupied" });
+  expect(free).toBeUndefined();
+  expect(await readFile(`${place.path}/f`, "utf8")).toBe("old");
+  expect((await readdir(place.path)).sort()).toEqual(["f", "g"]);
+});
+
+it("a temporary file that this run has made is not taken for one that a killed run left", async () => {
+  await using place = await temporaryDirectory();
+  using earlier = writerAt(place.path, { placement: "staged" });
+  earlier.writeWhole(target("f", 3), Buffer.from("old"));
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  await writeFile(`${place.path}/clock`, "");
+  const runStartedCtimeMs = (await stat(`${place.path}/clock`)).ctimeMs;
+  using writer = writerAt(place.path, { placement: "staged", runStartedCtimeMs });
+  writer.writeWhole(target("f", 3), Buffer.from("new"));
+  await failure("unsupported", () => writer.writeWhole(target("f", 3), Buffer.from("two")));
+  await failure("unsupported", () => writer.openFile(target("f", 3)));
+  expect(await writer.publish([target("f", 3)])).toEqual([undefined]);
+  expect(await readFile(`${place.path}/f`, "utf8")).toBe("new");
 });
 
 it("with a sync of each file the time is set before the name, and directories are synced once", async () => {

@@ -29,6 +29,25 @@ export async function mountTmpfs(directory: string, options: string): Promise<Mo
   return mounted(`${directory}/tmpfs`, ["-t", "tmpfs", "-o", options, "tmpfs"]);
 }
 
+/** A fresh overlay on a tmpfs, which is no filesystem to be synced as a whole; undefined where mounting is not permitted. */
+export async function mountOverlay(directory: string): Promise<Mount | undefined> {
+  const memory = await mountTmpfs(directory, "mode=0755");
+  if (memory === undefined) return undefined;
+  for (const name of ["lower", "upper", "work"]) await mkdir(`${memory.path}/${name}`);
+  const layers = `lowerdir=${memory.path}/lower,upperdir=${memory.path}/upper,workdir=${memory.path}/work`;
+  const overlay = await mounted(`${directory}/overlay`, ["-t", "overlay", "-o", layers, "overlay"]);
+  if (overlay === undefined) await memory[Symbol.asyncDispose]();
+  return (
+    overlay && {
+      path: overlay.path,
+      async [Symbol.asyncDispose]() {
+        await overlay[Symbol.asyncDispose]();
+        await memory[Symbol.asyncDispose]();
+      },
+    }
+  );
+}
+
 export async function remountReadOnly({ path }: Mount): Promise<void> {
   await run("mount", ["-o", "remount,ro", path]);
 }

@@ -3,17 +3,17 @@ import { createServer } from "node:net";
 import { setTimeout } from "node:timers/promises";
 import type { CliRun } from "./cli.ts";
 
-const usualPatienceMs = 20_000;
+const patienceMs = 20_000;
 
-/** Looks every few milliseconds until it is so; rejects when that takes too long. */
+/** Looks every few milliseconds until it is so; rejects after 20 s, or what is given. */
 export async function until(
   what: string,
   isSo: () => boolean | Promise<boolean>,
-  patienceMs = usualPatienceMs,
+  withinMs = patienceMs,
 ): Promise<void> {
-  const giveUpAtMs = performance.now() + patienceMs;
+  const giveUpAtMs = performance.now() + withinMs;
   while (!(await isSo())) {
-    if (performance.now() > giveUpAtMs) throw new Error(`${what}: not in ${patienceMs} ms`);
+    if (performance.now() > giveUpAtMs) throw new Error(`${what}: not in ${withinMs} ms`);
     await setTimeout(10);
   }
 }

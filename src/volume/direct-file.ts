@@ -1,0 +1,223 @@
+import type { Hash } from "node:crypto";
+import { closeSync, constants, openSync } from "node:fs";
+import type { ByteRange } from "../types.ts";
+import { alignedMemory } from "./aligned-memory.ts";
+import { errnoOf } from "./errors.ts";
+import { pooled } from "./pooled.ts";
+
+/** Alignment that direct writes keep to: the largest logical block in use, and the page of every common kernel. */
+export const blockBytes = 4096;
+
+/** Dirty bytes of one file in the page cache, unless told otherwise. */
+export const mostDirtyBytes = 32 * 2 ** 20;
+
+const readBackBytes = 2 ** 20;
+
+export interface DirectFileOptions {
+  /** Whether direct I/O is tried. */
+  readonly directIo: boolean;
+  /** Dirty bytes in the page cache at most: they count against the memory limit, and the last sync waits for them. */
+  readonly dirtyBytes?: number;
+  /** Whether the descriptor only reads. */
+  readonly readOnly?: boolean;
+  /** The CopyError for a system error of a call, such as `write`. */
+  readonly errorOf: (error: unknown, action: string) => unknown;
+}
+
+/**
+ * The bytes of an open file or device, past the page cache until the kernel refuses that. Calls run one after the other,
+ * in the thread pool; all throw CopyError.
+ */
+export class DirectFile {
+  readonly #options: DirectFileOptions;
+  #descriptor: number;
+  #direct: boolean;
+  #open = true;
+  #dirtyBytes = 0;
+  /** What a sync failed with: the system tells of lost bytes once only. */
+  #broken: { readonly error: unknown } | undefined;
+  /** Settles with the last call asked for; never rejects. */
+  #idle: Promise<unknown> = Promise.resolve();
+
+  /** Takes over a descriptor. */
+  constructor(descriptor: number, options: DirectFileOptions) {
+    this.#options = options;
+    this.#descriptor = descriptor;
+    this.#direct = options.directIo;
+    if (!options.directIo) return;
+    try {
+      this.#reopen(constants.O_DIRECT);
+    } catch {
+      this.#direct = false;
+    }
+  }
+
+  /** Changes when the file leaves direct I/O. */
+  get descriptor(): number {
+    return this.#descriptor;
+  }
+
+  /** Whether reads and writes bypass the page cache. */
+  get direct(): boolean {
+    return this.#direct;
+  }
+
+  get isOpen(): boolean {
+    return this.#open;
+  }
+
+  /** Resolves when no call is under way. */
+  async idle(): Promise<void> {
+    await this.#idle;
+  }
+
+  /** Writes `bytes`; behind them the memory up to the next 4 KiB boundary is zeroed and, past the page cache, written too. */
+  write(bytes: Uint8Array, offset: number): Promise<void> {
+    return this.#inTurn(() => this.#writeNow(bytes, offset));
+  }
+
+  /** Fills `memory` from `offset` on as far as the file reaches; resolves to the bytes read. */
+  read(memory: Uint8Array, offset: number): Promise<number> {
+    return this.#inTurn(() => this.#readNow(memory, offset));
+  }
+
+  /** Feeds a range, as far as the file reaches, to `hash`, through a buffer of 1 MiB. Also throws the signal's reason. */
+  async hash(hash: Hash, { start, length }: ByteRange, signal: AbortSignal): Promise<void> {
+    const memory = alignedMemory(readBackBytes);
+    for (let done = 0; done < length; ) {
+      signal.throwIfAborted();
+      const used = Math.min(await this.read(memory, start + done), length - done);
+      if (used === 0) return;
+      hash.update(memory.subarray(0, used));
+      done += used;
+    }
+  }
+
+  /** Puts what was written before the call on stable storage; once that has failed, it always fails. */
+  sync(): Promise<void> {
+    return this.#inTurn(() => this.#syncNow());
+  }
+
+  /** Closes the descriptor after the last call; rejects with the system's own error. */
+  async close(): Promise<void> {
+    await this.#idle;
+    if (!this.#open) return;
+    this.#open = false;
+    await pooled.close(this.#descriptor);
+  }
+
+  #inTurn<T>(call: () => Promise<T>): Promise<T> {
+    const turn = this.#idle.then(call);
+    // Whoever asked for that call has its error.
+    this.#idle = turn.catch(() => {});
+    return turn;
+  }
+
+  async #writeNow(bytes: Uint8Array, offset: number): Promise<void> {
+    if (this.#direct && bytes.byteOffset + bytes.length + padding(bytes.length) > bytes.buffer.byteLength) {
+      throw new RangeError(`no room to round ${bytes.length} bytes up to a block`);
+    }
+    let done = 0;
+    while (done < bytes.length) {
+      const piece = this.#direct ? roundedUp(bytes.subarray(done)) : bytes.subarray(done);
+      const wanted = Math.min(piece.length, bytes.length - done);
+      const written = await this.#attempt(piece, offset + done);
+      if (written === undefined) continue;
+      if (written >= wanted || !this.#direct) {
+        done += Math.min(written, wanted);
+        await this.#limitDirty(written);
+        continue;
+      }
+      // A direct write can only go on at a block boundary; less than a block is no progress.
+      const whole = written - (written % blockBytes);
+      if (whole === 0) this.#leaveDirectIo();
+      done += whole;
+    }
+  }
+
+  /** Bytes written, or undefined after this file changed to buffered writes. */
+  async #attempt(piece: Uint8Array, offset: number): Promise<number | undefined> {
+    try {
+      return (await pooled.write(this.#descriptor, piece, 0, piece.length, offset)).bytesWritten;
+    } catch (error) {
+      if (!this.#direct || errnoOf(error) !== "EINVAL") throw this.#failed(error, "write");
+      this.#leaveDirectIo();
+      return undefined;
+    }
+  }
+
+  async #limitDirty(writtenBytes: number): Promise<void> {
+    if (this.#direct) return;
+    this.#dirtyBytes += writtenBytes;
+    if (this.#dirtyBytes < (this.#options.dirtyBytes ?? mostDirtyBytes)) return;
+    await this.#syncNow();
+  }
+
+  async #syncNow(): Promise<void> {
+    this.#dirtyBytes = 0;
+    if (this.#broken) throw this.#broken.error;
+    if (!this.#open) return;
+    try {
+      await pooled.fdatasync(this.#descriptor);
+    } catch (error) {
+      this.#broken = { error: this.#failed(error, "sync") };
+      throw this.#broken.error;
+    }
+  }
+
+  async #readNow(memory: Uint8Array, offset: number): Promise<number> {
+    for (;;) {
+      try {
+        return (await pooled.read(this.#descriptor, memory, 0, memory.length, offset)).bytesRead;
+      } catch (error) {
+        if (!this.#direct || errnoOf(error) !== "EINVAL") throw this.#failed(error, "read back");
+        this.#leaveDirectIo();
+      }
+    }
+  }
+
+  #leaveDirectIo(): void {
+    try {
+      this.#reopen(0);
+    } catch (error) {
+      throw this.#failed(error, "reopen");
+    }
+    this.#direct = false;
+  }
+
+  /** Opens the same file with other flags, by its descriptor: no name, so nothing to follow. */
+  #reopen(flags: number): void {
+    const old = this.#descriptor;
+    const access = this.#options.readOnly ? constants.O_RDONLY : constants.O_RDWR;
+    this.#descriptor = openSync(`/proc/self/fd/${old}`, access | flags);
+    closeSync(old);
+  }
+
+  #failed(error: unknown, action: string): unknown {
+    return this.#options.errorOf(error, action);
+  }
+}
+
+/**
+ * Throws RangeError unless a piece of something of `sizeBytes` keeps to blocks: rounded up anywhere but at the end, it
+ * would overwrite the piece that follows with zeros.
+ */
+export function checkPiece(piece: ByteRange, sizeBytes: number, name: string): void {
+  const { start, length } = piece;
+  const end = start + length;
+  if (start % blockBytes === 0 && (length % blockBytes === 0 || end === sizeBytes) && end <= sizeBytes) return;
+  throw new RangeError(`${length} bytes at ${start} do not fit into blocks of ${name}`);
+}
+
+function padding(lengthBytes: number): number {
+  return (blockBytes - (lengthBytes % blockBytes)) % blockBytes;
+}
+
+/** The same bytes followed by zeros up to a block boundary, in the same memory. */
+function roundedUp(bytes: Uint8Array): Uint8Array {
+  const extra = padding(bytes.length);
+  if (extra === 0) return bytes;
+  const whole = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length + extra);
+  whole.fill(0, bytes.length);
+  return whole;
+}

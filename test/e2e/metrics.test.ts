@@ -1,0 +1,177 @@
+import { existsSync } from "node:fs";
+import { expect, test } from "vitest";
+import { type HttpRecorder, recordHttp } from "../support/http-recorder.ts";
+import { startCli } from "./support/cli.ts";
+import { bucketName, openScene, type Scene } from "./support/scene.ts";
+import { differencesFrom } from "./support/tree.ts";
+import { until } from "./support/waiting.ts";
+
+const uid = "4c0a8a2e-7d11-4d2c-9f0e-6f0f3c1a2b3d";
+
+async function openFilled(): Promise<Scene> {
+  const scene = await openScene();
+  scene.emulator.generate({ bucket: bucketName, prefix: "data/", count: 20, sizeBytes: 3000 });
+  return scene;
+}
+
+/** The number of a series in the text format. */
+function numberOf(series: string, text: string | undefined): number | undefined {
+  const line = text?.split("\n").find((each) => each.startsWith(`${series} `));
+  return line === undefined ? undefined : Number(line.slice(series.length + 1));
+}
+
+const percentSeries = `kubevirt_cdi_import_progress_total{ownerUID="${uid}"}`;
+
+test.concurrent("the metrics are pushed at the start and at the end, without a trace of the gateway's password", async () => {
+  await using scene = await openFilled();
+  await using gateway = await recordHttp((response) => response.writeHead(202).end());
+  const password = "the-password-of-the-gateway";
+  const args = [
+    ...["--metrics-push", `http://pusher:${password}@127.0.0.1:${gateway.port}`, "--log-level", "debug"],
+    ...["--metrics-label", "claim=data/model", "--metrics-label", "namespace=argo", "--owner-uid", uid],
+  ];
+  const result = await scene.run("populate", args, { secrets: [password] });
+
+  expect(result).toMatchObject({ exitCode: 0 });
+  expect(result.lines.filter(({ level }) => level === "warn")).toEqual([]);
+  expect(gateway.received.length).toBeGreaterThanOrEqual(2);
+  const group = "/metrics/job/oss_populator/claim@base64/ZGF0YS9tb2RlbA/namespace/argo";
+  const authorization = `Basic ${Buffer.from(`pusher:${password}`).toString("base64")}`;
+  for (const push of gateway.received) expect(push).toMatchObject({ method: "PUT", url: group, authorization });
+  const last = gateway.received.at(-1)?.body;
+  expect(numberOf('oss_populator_objects_total{outcome="copied"}', last)).toBe(20);
+  expect(numberOf("oss_populator_exit_code", last)).toBe(0);
+  expect(numberOf("oss_populator_progress_ratio", last)).toBe(1);
+  expect(numberOf(percentSeries, last)).toBe(100);
+});
+
+const gateways = [
+  ["refuses", (response) => response.writeHead(400).end("bad labels"), "it answered 400, bad labels"],
+  ["never answers", () => {}, "it took too long"],
+] as const satisfies readonly (readonly [string, Parameters<typeof recordHttp>[0], string])[];
+
+test.concurrent.each(gateways)("a gateway that %s is a warning and changes nothing", async (_, answer, words) => {
+  await using scene = await openFilled();
+  await using gateway = await recordHttp(answer);
+  await using run = scene.start("populate", ["--metrics-push", gateway.url]);
+  await run.said(/"event":"complete"/);
+  const endedMs = performance.now();
+  const result = await run.result;
+  // Three seconds at most, and some more for a busy machine.
+  expect(performance.now() - endedMs).toBeLessThan(10_000);
+
+  expect(result).toMatchObject({ exitCode: 0, report: { outcome: "complete" } });
+  const problems = result.lines.filter(({ event }) => event === "metrics").map(({ problem }) => problem);
+  expect(problems.at(-1)).toBe(`cannot push the metrics to ${gateway.url}: ${words}`);
+});
+
+test.concurrent("a failure is pushed before the hold, and whoever waits for our end is told after it", async () => {
+  await using scene = await openFilled();
+  await using server = await recordHttp();
+  scene.emulator.addFaults({ kind: "status", status: 404, ossCode: "NoSuchKey", key: "data/0003" });
+  const args = ["--metrics-push", server.url, "--quit-url", `${server.url}/quitquitquit`, "--fail-hold", "30s"];
+  await using run = scene.start("populate", args);
+  await run.said(/holding before the exit/);
+  expect(numberOf("oss_populator_exit_code", server.received.at(-1)?.body)).toBe(4);
+  expect(server.received.every(({ method }) => method === "PUT")).toBe(true);
+  run.child.kill("SIGTERM");
+
+  const { exitCode, report, terminationLog } = await run.result;
+  expect([exitCode, report?.exitCode]).toEqual([4, 4]);
+  expect(terminationLog).toContain('"exitCode":4');
+  expect(server.received.at(-1)).toMatchObject({ method: "POST", url: "/quitquitquit", body: "" });
+});
+
+test.concurrent("a sidecar is told to quit after a success, a signal and wrong options alike", async () => {
+  await using scene = await openFilled();
+  await using sidecar = await recordHttp();
+  const env = { OSS_POPULATOR_QUIT_URL: `${sidecar.url}/quit` };
+  const quit = ["--quit-url", `${sidecar.url}/quit`];
+  expect(await scene.run("copy", quit)).toMatchObject({ exitCode: 0 });
+  expect(sidecar.received).toHaveLength(1);
+  expect(await startCli(["populate", "--throughput", "fast"], { env }).result).toMatchObject({ exitCode: 2 });
+  expect(sidecar.received).toHaveLength(2);
+  scene.emulator.addFaults({ kind: "delay", ms: 20_000, operation: "get" });
+  await using run = scene.start("populate", quit, { target: await scene.scratch.directory("another") });
+  await run.said(/listing complete/);
+  run.child.kill("SIGTERM");
+  expect(await run.result).toMatchObject({ exitCode: 143 });
+  expect(sidecar.received.map(({ method, url }) => `${method} ${url}`)).toEqual(Array(3).fill("POST /quit"));
+});
+
+test.concurrent("a sidecar that is not there is a warning and changes nothing", async () => {
+  await using scene = await openFilled();
+  const gone = await recordHttp();
+  await gone[Symbol.asyncDispose]();
+  const result = await scene.run("populate", ["--quit-url", `${gone.url}/quit?token=x`]);
+  expect(result).toMatchObject({ exitCode: 0 });
+  expect(result.lines.at(-1)).toMatchObject({ level: "warn", problem: expect.stringContaining("ECONNREFUSED") });
+  expect(result.stderr).not.toContain("token=x");
+});
+
+test.concurrent("a free port for the metrics is told in the log, and serves metrics, health and progress", async () => {
+  await using scene = await openFilled();
+  scene.emulator.addFaults({ kind: "drip", bytesPerSecond: 500, operation: "get", nth: 20 });
+  await using run = scene.start("populate", ["--metrics-listen", ":0", "--throughput", "50"]);
+  const url = await servedAt(run);
+  await run.said(/listing complete/);
+  expect(await get(`${url}/healthz`)).toBe("ok\n");
+  expect(await get(`${url}/metrics`)).toMatch(/^oss_populator_listed_objects_total 20$/m);
+  expect(JSON.parse(await get(`${url}/progress`))).toMatchObject({
+    phase: "copying",
+    listed: { objects: 20, bytes: 60_000 },
+    listingComplete: true,
+    limitBytesPerSecond: 50_000_000,
+    waits: { sourceSeconds: expect.any(Number) },
+    ratio: expect.any(Number),
+  });
+  expect(await run.result).toMatchObject({ exitCode: 0 });
+});
+
+test.concurrent("the import progress does not fall when a killed run is gone on with, and is 100 only at the end", async () => {
+  await using scene = await openScene();
+  scene.emulator.generate({ bucket: bucketName, prefix: "data/", count: 600, sizeBytes: 20_000 });
+  await using gateway = await recordHttp();
+  const args = ["--owner-uid", uid, "--metrics-listen", "127.0.0.1:0", "--throughput", "2"];
+  await using killed = scene.start("populate", args);
+  const checkpoint = `${scene.target}/.oss-populator/checkpoint`;
+  const seen = await percents(await servedAt(killed), (percent) => percent > 20 && existsSync(checkpoint));
+  killed.child.kill("SIGKILL");
+  await killed.result;
+  // A listing that takes a while, in which nothing is known of what is still to come.
+  scene.emulator.addFaults({ kind: "delay", ms: 1500, operation: "list", nth: 2 });
+  await using next = scene.start("populate", [...args, "--metrics-push", gateway.url]);
+  seen.push(...(await percents(await servedAt(next), (percent) => percent > 0)));
+  const { exitCode, report } = await next.result;
+
+  expect([exitCode, report?.objects.resumed === 0]).toEqual([0, false]);
+  expect(seen).toEqual(seen.toSorted((a, b) => a - b));
+  expect(seen.every((percent) => percent < 100)).toBe(true);
+  expect(lastPercent(gateway)).toBe(100);
+  expect(await differencesFrom(scene.bucket, scene.target, { prefix: "data/" })).toEqual([]);
+});
+
+function lastPercent({ received }: HttpRecorder): number | undefined {
+  return numberOf(percentSeries, received.at(-1)?.body);
+}
+
+/** Every percentage that is served until it is enough. */
+async function percents(url: string, enough: (percent: number) => boolean): Promise<number[]> {
+  const seen: number[] = [];
+  await until("enough progress", async () => {
+    const percent = numberOf(percentSeries, await get(`${url}/metrics`).catch(() => ""));
+    if (percent !== undefined) seen.push(percent);
+    return percent !== undefined && enough(percent);
+  });
+  return seen;
+}
+
+/** Where a run says that it serves its metrics. */
+async function servedAt(run: ReturnType<Scene["start"]>): Promise<string> {
+  await run.said(/"event":"serving metrics".*\n/);
+  return `http://127.0.0.1:${/"event":"serving metrics".*"port":(\d+)/.exec(run.stderr())?.[1]}`;
+}
+
+async function get(url: string): Promise<string> {
+  return (await fetch(url)).text();
+}

@@ -140,12 +140,10 @@ describe.skipIf(obstacle !== undefined)("a pod that is ended", () => {
     expect(performance.now() - askedMs).toBeLessThan(10_000);
     expect(JSON.parse(await readFile(log.file, "utf8"))).toMatchObject({ outcome: "interrupted", exitCode: 143 });
     node.emulator.clearFaults();
-    const before = node.emulator.counters.get;
     const second = await node.podToEnd(options);
     expectEnd(second, 0);
     expect(await differencesFrom(node.bucket, volume.path, { prefix, ignore })).toEqual([]);
-    expect(second.stderr).toContain('"event":"resuming"');
-    expect(node.emulator.counters.get - before).toBeLessThan(100);
+    expect(second.stderr).toMatch(/"event":"resuming".*"copied":[1-9]/);
   });
 
   test("by SIGKILL leaves what the next one can go on with", async () => {

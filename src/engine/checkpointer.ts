@@ -1,23 +1,20 @@
-import type { Clock, Counts } from "../types.ts";
 import type { CheckpointState } from "./checkpoint.ts";
 import { fittingCheckpoint } from "./checkpoint-fit.ts";
 import { type CheckpointLimits, CheckpointSchedule } from "./checkpoint-schedule.ts";
 import { mostOpen, OpenList } from "./open-list.ts";
+import type { SyncPorts } from "./periodic-sync.ts";
 import { nextPoll } from "./poll.ts";
 import { SourceDigest } from "./source-digest.ts";
 
-export interface CheckpointPorts {
-  /** Resolves when what was written before the call is on stable storage. */
-  readonly sync: () => Promise<void>;
+export interface CheckpointPorts extends SyncPorts {
   /** Whether there is room for the text; undefined where there always is. */
   readonly fits?: (text: string) => boolean;
   /** Puts the text on stable storage in place of the former one. */
   readonly save: (text: string) => Promise<void>;
-  /** Bytes written and objects settled so far in this run. */
-  readonly done: () => Counts;
   /** Milliseconds since the epoch. */
   readonly wallMs: () => number;
-  readonly clock: Clock;
+  /** Told of each checkpoint: how long its sync and its save took, and the entries that are open in it. */
+  readonly onSaved?: (tookMs: number, open: number) => void;
 }
 
 export interface CheckpointerOptions {
@@ -70,11 +67,13 @@ export class Checkpointer {
     const digest = this.digest.stateAt(state.frontier);
     const whole = { ...state, fingerprint, firstStartedAt, savedAtMs: ports.wallMs(), digest };
     const text = fittingCheckpoint(whole, ports.fits);
-    this.#schedule.started(clock.nowMs(), done());
+    const startedMs = clock.nowMs();
+    this.#schedule.started(startedMs, done());
     try {
       await ports.sync();
       await ports.save(text);
       this.list.saved();
+      ports.onSaved?.(clock.nowMs() - startedMs, state.open.length);
     } catch (error) {
       this.#failed = true;
       throw error;

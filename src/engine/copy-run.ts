@@ -9,6 +9,7 @@ import { clearLeftBehind } from "./left-behind.ts";
 import type { Limiter } from "./limiter.ts";
 import { LinkedAbort } from "./linked-abort.ts";
 import type { Pages } from "./listing.ts";
+import type { PeriodicSync } from "./periodic-sync.ts";
 import type { CopyTask, PathRules } from "./plan.ts";
 import type { Publisher } from "./publisher.ts";
 import { BoundedQueue } from "./queue.ts";
@@ -32,6 +33,8 @@ export interface CopyParts {
   readonly publisher: Publisher | undefined;
   /** Keeps what another run needs to go on; undefined where none could. */
   readonly checkpointer?: Checkpointer | undefined;
+  /** Syncs the volume meanwhile where neither a checkpointer nor a publisher does. */
+  readonly syncing?: PeriodicSync | undefined;
   /** Called once, when all that can be foreseen is in order and before anything is written. */
   readonly begin: () => Promise<void>;
 }
@@ -106,7 +109,7 @@ async function copyQueued(
   const tasks = new HandedOut(queue, feeder, list, stop.signal);
   const copying = new Copying({ ...parts, plane, list }, options, stop);
   using keeping = new LinkedAbort(stop.signal);
-  const keepers = [checkpointer, publisher].map((keeper) => keeper?.run(keeping.signal).catch(fail));
+  const keepers = [checkpointer, publisher, parts.syncing].map((keeper) => keeper?.run(keeping.signal).catch(fail));
   await copying.run(tasks).catch(fail);
   await copying.ended();
   keeping.abort(new Error("the work has ended"));

@@ -19,11 +19,15 @@ export type Served =
   | { readonly status: "served"; readonly entry: ObjectEntry }
   | { readonly status: "lost"; readonly entry: ObjectEntry; readonly error: CopyError };
 
-/** Replaces links by what they lead to, in the same order. Throws what is not one object's own failure. */
+/**
+ * Replaces links, or what else is doubtful, by what a GET would find, in the same order. Throws what is not one object's
+ * own failure.
+ */
 export async function servedVersions(
   entries: readonly ObjectEntry[],
   parts: LookUpParts,
   signal: AbortSignal,
+  isDoubtful = ({ type }: ObjectEntry): boolean => !listedAsServed.has(type),
 ): Promise<readonly Served[]> {
   const served: Served[] = entries.map((entry) => ({ status: "served", entry }));
   const limit = pLimit(lookUpsAtOnce);
@@ -37,8 +41,7 @@ export async function servedVersions(
       else abort.abort(error);
     }
   };
-  const links = entries.flatMap((entry, i) => (listedAsServed.has(entry.type) ? [] : [limit(follow, entry, i)]));
-  await Promise.all(links);
+  await Promise.all(entries.flatMap((entry, i) => (isDoubtful(entry) ? [limit(follow, entry, i)] : [])));
   abort.signal.throwIfAborted();
   return served;
 }

@@ -3,7 +3,7 @@ import type { ExistingFile, ObjectEntry } from "../types.ts";
 import type { CheckpointState } from "./checkpoint.ts";
 import { comparePositions, type Position } from "./checkpoint-position.ts";
 import type { CopyOptions, CopyParts } from "./copy-run.ts";
-import { servedVersions } from "./current-version.ts";
+import { type Served, servedVersions } from "./current-version.ts";
 import { ancestorsOf, beginningsOf, pathOf, standingFiles } from "./earlier-files.ts";
 import type { Pages } from "./listing.ts";
 import { archived, type CopyTask, needsProbe, Planner } from "./plan.ts";
@@ -29,6 +29,9 @@ export class Feeder {
   /** Keys that an earlier run left open. */
   readonly #earlier: ReadonlySet<string>;
   #doomed = false;
+  /** The last key listed, and whether each came after the one before. */
+  #lastKey: string | undefined;
+  #ascends = true;
   /** Whether archived objects can be read directly; undefined until one was tried. */
   #readsArchive: boolean | undefined;
 
@@ -60,8 +63,10 @@ export class Feeder {
     if (from) await this.#resume(from, signal);
     // A checkpoint is resumed only where positions are keys.
     const startAfter = from?.digest.startAfter?.toString();
+    this.#lastKey = startAfter;
     for await (const page of pages(signal, startAfter)) {
       signal.throwIfAborted();
+      this.#watchOrder(page.entries);
       const selected = page.entries.filter(({ key }) => this.#options.select(key.slice(this.#prefixLength)));
       for (const entry of selected) this.#digest.add(entry);
       const own = new Set(selected.filter((entry) => this.#isOwn(entry, from?.frontier)));
@@ -71,6 +76,20 @@ export class Feeder {
     ledger.listingEnded();
     logger.info("listing complete", { ...ledger.counts.listed });
     this.#queue.close();
+  }
+
+  /** What is behind the frontier of a checkpoint is known only where keys ascend: said while nothing of it was passed over. */
+  #watchOrder(entries: readonly ObjectEntry[]): void {
+    const { checkpointer, logger } = this.#parts;
+    if (!checkpointer || !this.#ascends) return;
+    for (const { key } of entries) {
+      if (this.#lastKey !== undefined && comparePositions(key, this.#lastKey) <= 0) this.#ascends = false;
+      this.#lastKey = key;
+    }
+    if (this.#ascends) return;
+    checkpointer.list.outOfOrder();
+    const problem = "keys do not come in ascending order: a later run could not go on from this one";
+    logger.warn("listing", { problem });
   }
 
   /** The earlier run's open entries come first; then its listing goes on. */
@@ -88,7 +107,10 @@ export class Feeder {
       return planner;
     };
     const tasks: CopyTask[] = [];
-    for (const entry of await this.#served(entries, signal)) await this.#plan(entry, plannerOf(entry), tasks);
+    // What an earlier run could not plan may have been removed since, or restored.
+    const isRefused = (entry: ObjectEntry): boolean => plannerOf(entry).plan(entry).status === "refused";
+    const served = await servedVersions(await this.#served(entries, signal), this.#parts, signal, isRefused);
+    for (const entry of await this.#found(served)) await this.#plan(entry, plannerOf(entry), tasks);
     await this.#feed(tasks, signal);
     if (digest.startAfter === undefined) return;
     const beginnings = beginningsOf(digest.startAfter.toString(), this.#prefixLength);
@@ -118,6 +140,10 @@ export class Feeder {
   async #served(entries: readonly ObjectEntry[], signal: AbortSignal): Promise<readonly ObjectEntry[]> {
     const served = await servedVersions(entries, this.#parts, signal);
     this.#parts.ledger.listed(served.map(({ entry }) => entry));
+    return this.#found(served);
+  }
+
+  async #found(served: readonly Served[]): Promise<readonly ObjectEntry[]> {
     for (const each of served) if (each.status === "lost") await this.#refused(each.entry, each.error);
     return served.flatMap((each) => (each.status === "served" ? [each.entry] : []));
   }

@@ -65,6 +65,21 @@ export class Ledger {
     this.#metrics.outcome("skipped", skipped.bytes, skipped.objects);
   }
 
+  /** What another ledger counted, that ended with its listing and copied nothing. */
+  adopt({ counts, failures, failuresOmitted, failureKinds }: Ledger): void {
+    const { listed, skipped, failed } = counts;
+    for (const outcome of ["listed", "skipped", "failed"] as const) {
+      add(this.#counts[outcome], counts[outcome].objects, counts[outcome].bytes);
+    }
+    this.#failures.push(...failures);
+    this.#failureCount += failures.length + failuresOmitted;
+    for (const kind of failureKinds) this.#kinds.add(kind);
+    this.#metrics.listed(listed.objects, listed.bytes, false);
+    this.#metrics.outcome("skipped", skipped.bytes, skipped.objects);
+    this.#metrics.outcome("failed", failed.bytes, failed.objects);
+    this.listingEnded();
+  }
+
   /** An object that an earlier run listed is neither in the source nor on the volume any more. */
   gone({ key, sizeBytes }: ObjectEntry): void {
     add(this.#counts.listed, -1, -sizeBytes);

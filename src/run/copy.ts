@@ -5,6 +5,7 @@ import type { Checkpointer } from "../engine/checkpointer.ts";
 import { type CopyParts, copyAll } from "../engine/copy-run.ts";
 import { createDecision } from "../engine/decide-copy.ts";
 import type { CopyDecision } from "../engine/feeder.ts";
+import type { PeriodicSync } from "../engine/periodic-sync.ts";
 import type { PathRules } from "../engine/plan.ts";
 import { Publisher } from "../engine/publisher.ts";
 import { rangeBytes } from "../engine/range-size.ts";
@@ -113,6 +114,7 @@ export interface CopySetup {
   readonly plane: DataPlane | undefined;
   readonly publisher: Publisher | undefined;
   readonly checkpointer?: Checkpointer | undefined;
+  readonly syncing?: PeriodicSync | undefined;
   /** What to do with a file whose path may be taken; undefined copies everything. */
   readonly decide: CopyDecision | undefined;
   readonly begin: () => Promise<void>;
@@ -131,6 +133,7 @@ export async function copySelected(config: Config, host: RunHost, state: RunStat
     space: new SpaceBudget(free),
     publisher: setup.publisher,
     checkpointer: setup.checkpointer,
+    syncing: setup.syncing,
     begin: async () => {
       await setup.begin();
       state.phase = "copying";

@@ -1,7 +1,9 @@
 import type { Config } from "../config/config.ts";
 import type { CheckpointState } from "../engine/checkpoint.ts";
 import { compareAll } from "../engine/compare-run.ts";
+import { Ledger } from "../engine/ledger.ts";
 import { CopyError } from "../errors.ts";
+import { Tally } from "../observe/tally.ts";
 import type { DataPlane } from "../types.ts";
 import { keepsUsOut } from "../volume/attributes.ts";
 import { dropCheckpoint, saveCheckpoint } from "../volume/checkpoint-file.ts";
@@ -10,55 +12,53 @@ import type { Durability } from "../volume/durability.ts";
 import { finishDirectories } from "../volume/finish-directories.ts";
 import { readIdentity } from "../volume/identity.ts";
 import type { OwnerRecord } from "../volume/owner-format.ts";
-import { beginAttempt, expectRecord, readOwnerRecord, recordFailure, removeState } from "../volume/owner-record.ts";
-import { type DirectoryIdentity, expectSame, identify } from "../volume/same-directory.ts";
+import { expectRecord, type FoundOwner, readOwnerRecord, removeState } from "../volume/owner-record.ts";
 import { dropShownProgress, loadShownProgress, saveShownProgress } from "../volume/shown-progress.ts";
 import { freeSpace } from "../volume/space.ts";
 import { startOver } from "../volume/start-over.ts";
-import type { PreparedTarget } from "../volume/target.ts";
+import { type PreparedTarget, removeEarlierProbes } from "../volume/target.ts";
+import { Attempt, type AttemptNote } from "./attempt.ts";
 import { type Connection, connect } from "./connect.ts";
 import { type CopySetup, copySelected, durabilityOf, openDataPlane, openPublisher } from "./copy.ts";
 import { decideAround, takeUpAround } from "./fill-around.ts";
-import { describeSource, fingerprint } from "./fingerprint.ts";
+import { fingerprint } from "./fingerprint.ts";
 import { holdTarget } from "./hold-target.ts";
 import type { RunHost } from "./host.ts";
-import { checkpointOf, type EarlierWork, goOn, keepLast, keepProgress } from "./resume.ts";
+import { checkpointOf, type EarlierWork, goOn, keepLast, keepProgress, keepSynced } from "./resume.ts";
 import { openSource, pathRules, stagedRules } from "./source.ts";
 import type { RunState } from "./state.ts";
 
-/** A record that notes how this attempt ended; how often in a row it ended so is the answer. */
-export interface AttemptNote {
-  failed(failure: {
-    readonly at: string;
-    readonly exitCode: number;
-    readonly kind: string;
-    readonly reason: string;
-  }): Promise<number>;
-}
-
-/** Fills a volume that nobody reads until it is done. `onAttempt` gets the note as soon as there is one. */
+/** Fills a volume that nobody reads until it is done. `onAttempt` gets the attempt, to be released when all is noted. */
 export async function runPopulate(
   config: Config,
   host: RunHost,
   state: RunState,
   onAttempt: (note: AttemptNote) => void,
 ): Promise<void> {
-  await using held = await holdTarget(config, host);
-  const { target } = held;
-  const previous = await previousAttempt(config, host, target);
+  await using held = new AsyncDisposableStack();
+  const { target } = held.use(await holdTarget(config, host));
+  const earlier = await previousAttempt(config, host, target);
+  const previous = earlier?.record;
+  const attempt = new Attempt(config, target, previous, held.move());
+  onAttempt(attempt);
   state.firstStartedAt = previous?.firstStartedAt;
   // Nothing is written any more once the target is let go of.
   await using shown = state.shown;
   if (!previous) shown.begin(0);
   await using connection = await connect(config, host, state);
   const source = await openSource(config, connection, host, state);
-  if (!previous && target.foreignNames.length > 0 && !config.target.allowNonEmpty) {
-    await expectEqual(config, { connection, source, target }, host, state);
-    return;
+  const isUnowned = !previous && target.foreignNames.length > 0 && !config.target.allowNonEmpty;
+  if (isUnowned || (earlier?.complete && canBeCompared(config, earlier.record, source))) {
+    const difference = await differenceFromListing(config, { connection, source, target }, host, state);
+    if (difference === undefined) {
+      if (!config.dryRun && state.ledger.failureKinds.size === 0) await leaveNothing(target);
+      return;
+    }
+    if (isUnowned) throw notEmpty(target, difference);
+    host.logger.info("the earlier attempt had completed another state of the source", { difference });
   }
   const durability = await durabilityOf(config, target);
   state.durability = durability.method;
-  const attempt = new Attempt(config, target, previous);
   const beginning = { attempt, previous, target, source, connection, durability };
   await using parts = attempt.startedEmpty
     ? await fillEmpty(config, host, state, beginning)
@@ -68,7 +68,6 @@ export async function runPopulate(
   const begin = async (): Promise<void> => {
     await attempt.begin();
     if (config.output.ownerUid !== undefined) shown.keepBy((percent) => saveShownProgress(target.root, percent));
-    onAttempt(attempt);
   };
   try {
     await copySelected(config, host, state, {
@@ -101,7 +100,13 @@ export async function runPopulate(
     throw error;
   }
   // From here on a signal no longer changes the verdict: everything is in place and on stable storage.
-  await removeState(target.root);
+  await leaveNothing(target);
+}
+
+/** Removes what is ours and no data. */
+async function leaveNothing({ root, abilities }: PreparedTarget): Promise<void> {
+  if (abilities) await removeEarlierProbes(root, abilities.startedCtimeMs);
+  await removeState(root);
 }
 
 interface Beginning extends Omit<EarlierWork, "previous"> {
@@ -112,7 +117,9 @@ interface Beginning extends Omit<EarlierWork, "previous"> {
 }
 
 /** How files get onto the volume, and who keeps what another attempt needs to go on. */
-interface FillingParts extends Pick<CopySetup, "rules" | "publisher" | "checkpointer" | "decide">, AsyncDisposable {
+interface FillingParts
+  extends Pick<CopySetup, "rules" | "publisher" | "checkpointer" | "syncing" | "decide">,
+    AsyncDisposable {
   readonly plane: DataPlane;
   readonly keeper: { last(): Promise<void> } | undefined;
 }
@@ -136,7 +143,9 @@ async function fillEmpty(config: Config, host: RunHost, state: RunState, beginni
       })
     : undefined;
   const dispose = (): PromiseLike<void> => plane[Symbol.asyncDispose]();
-  const parts = { rules: pathRules, plane, keeper, checkpointer: keeper, publisher: undefined, decide: undefined };
+  const syncing = keeper || config.dryRun ? undefined : keepSynced(config, host, state, { plane, durability });
+  const nobody = { publisher: undefined, decide: undefined };
+  const parts = { rules: pathRules, plane, keeper, checkpointer: keeper, syncing, ...nobody };
   return { ...parts, [Symbol.asyncDispose]: dispose };
 }
 
@@ -203,13 +212,13 @@ async function previousAttempt(
   config: Config,
   host: RunHost,
   target: PreparedTarget,
-): Promise<OwnerRecord | undefined> {
+): Promise<Extract<FoundOwner, { readonly status: "ours" }> | undefined> {
   if (!target.hasStateDirectory) return undefined;
   const owner = await readOwnerRecord(target.root);
   if (owner.status === "absent") return undefined;
   if (owner.status !== "ours") throw new CopyError("volume", `${owner.reason}; nothing was changed`);
   tellOfEarlier(owner.record, config, host);
-  return owner.record;
+  return owner;
 }
 
 /** Tells the log what an earlier attempt at the same target left. */
@@ -224,28 +233,44 @@ export function tellOfEarlier(record: OwnerRecord, config: Config, host: RunHost
   });
 }
 
-/** A volume that is full without our state: a run may have died after its last clean-up. Throws CopyError `volume`. */
-async function expectEqual(
+/** Whether a volume that an earlier attempt completed may already be what this one is to make. */
+function canBeCompared(config: Config, record: OwnerRecord, source: CopySetup["source"]): boolean {
+  // A list of keys may come from a pipe, which cannot be read a second time.
+  const again = config.target.resume && source.sorted;
+  return again && record.startedEmpty && record.fingerprint === fingerprint(config);
+}
+
+/**
+ * How the volume differs from what the source lists; undefined if it does not, and then the run is over: an earlier one
+ * died in or after its last clean-up.
+ */
+async function differenceFromListing(
   config: Config,
   { connection, source, target }: Pick<CopySetup, "connection" | "source"> & { readonly target: PreparedTarget },
   host: RunHost,
   state: RunState,
-): Promise<void> {
+): Promise<string | undefined> {
   state.phase = "listing";
   const comparison = new ListingComparison(target.root);
   const { unsupported } = config.target;
-  const parts = { ...connection, rules: pathRules, ledger: state.ledger, comparison, unsupported };
+  // What is compared in vain is not to count beside what a run does after it.
+  const ledger = new Ledger(new Tally(), host.logger);
+  const parts = { ...connection, rules: pathRules, ledger, comparison, unsupported };
   const { sourceDigest } = await compareAll(source, parts, host.signal);
   const { equal, differences } = await comparison.finish(host.signal);
-  if (!equal) {
-    const names = target.foreignNames.slice(0, 5).map((name) => JSON.stringify(name));
-    throw new CopyError(
-      "volume",
-      `the target ${target.root} is not empty (it has ${names.join(", ")}) and is not what the source lists: ` +
-        `${differences[0] ?? "it has other files"} (--allow-non-empty)`,
-    );
-  }
+  if (!equal) return differences[0] ?? "it has other files";
+  state.ledger.adopt(ledger);
   state.sourceDigest = sourceDigest;
+  return undefined;
+}
+
+function notEmpty({ root, foreignNames }: PreparedTarget, difference: string): CopyError {
+  const names = foreignNames.slice(0, 5).map((name) => JSON.stringify(name));
+  return new CopyError(
+    "volume",
+    `the target ${root} is not empty (it has ${names.join(", ")}) and is not what the source lists: ` +
+      `${difference} (--allow-non-empty)`,
+  );
 }
 
 interface Finish extends Pick<Beginning, "attempt" | "target" | "durability"> {
@@ -260,47 +285,4 @@ async function finish({ target: wanted }: Config, host: RunHost, finishing: Fini
   const fsync = durability.method === "fsync";
   const options = { root, attributes: wanted, chownRoot: wanted.chownRoot, resumed, madeSinceMs, fsync };
   await finishDirectories(options, host.signal);
-}
-
-/** This attempt in the owner record. */
-class Attempt implements AttemptNote {
-  readonly startedEmpty: boolean;
-  readonly filledSinceMs: number | undefined;
-  readonly firstStartedAt: string;
-  readonly #config: Config;
-  readonly #target: PreparedTarget;
-  readonly #previous: OwnerRecord | undefined;
-  #record: OwnerRecord | undefined;
-  #identity: DirectoryIdentity | undefined;
-
-  constructor(config: Config, target: PreparedTarget, previous: OwnerRecord | undefined) {
-    this.#config = config;
-    this.#target = target;
-    this.#previous = previous;
-    this.startedEmpty = previous?.startedEmpty ?? target.foreignNames.length === 0;
-    const isSameWork = previous?.fingerprint === fingerprint(config);
-    const sinceMs = isSameWork ? previous.filledSinceMs : target.abilities?.startedCtimeMs;
-    this.filledSinceMs = this.startedEmpty ? undefined : sinceMs;
-    this.firstStartedAt = previous?.firstStartedAt ?? new Date().toISOString();
-  }
-
-  async begin(): Promise<void> {
-    const fresh = {
-      fingerprint: fingerprint(this.#config),
-      source: describeSource(this.#config),
-      startedEmpty: this.startedEmpty,
-      filledSinceMs: this.filledSinceMs,
-      firstStartedAt: this.firstStartedAt,
-    };
-    this.#identity = await identify(this.#target.root);
-    this.#record = await beginAttempt(this.#target.root, fresh, this.#previous);
-  }
-
-  async failed(failure: Parameters<AttemptNote["failed"]>[0]): Promise<number> {
-    if (!this.#record || !this.#identity) return 1;
-    // What is not the volume any more is nobody's place for our record.
-    await expectSame(this.#target.root, this.#identity);
-    this.#record = await recordFailure(this.#target.root, this.#record, failure);
-    return this.#record.lastFailure?.inARow ?? 1;
-  }
 }

@@ -4,6 +4,7 @@ import { type CheckpointState, whyNotResume } from "../engine/checkpoint.ts";
 import { parseCheckpoint } from "../engine/checkpoint-format.ts";
 import { checkpointLimits } from "../engine/checkpoint-schedule.ts";
 import { Checkpointer } from "../engine/checkpointer.ts";
+import { PeriodicSync, type SyncPorts } from "../engine/periodic-sync.ts";
 import { TooManyFailures } from "../engine/too-many-failures.ts";
 import { CopyError, Interruption } from "../errors.ts";
 import type { DataPlane } from "../types.ts";
@@ -13,7 +14,7 @@ import type { OwnerRecord } from "../volume/owner-format.ts";
 import { stateDirectory } from "../volume/path.ts";
 import { pruneBeyond } from "../volume/prune.ts";
 import { syncTree } from "../volume/sync-tree.ts";
-import { type PreparedTarget, removeEarlierProbes } from "../volume/target.ts";
+import type { PreparedTarget } from "../volume/target.ts";
 import { fingerprint } from "./fingerprint.ts";
 import type { RunHost } from "./host.ts";
 import type { SelectedSource } from "./source.ts";
@@ -91,7 +92,7 @@ export async function goOn(
   { method }: Durability,
   host: RunHost,
 ): Promise<void> {
-  const { root, abilities } = target;
+  const { root } = target;
   const relative = (position: string | number): string => position.toString().slice(source.prefix.length);
   const open = new Set(from.open.map(({ position }) => relative(position)));
   const options = {
@@ -101,7 +102,6 @@ export async function goOn(
   };
   const { files, directories } = await pruneBeyond(root, options, host.signal);
   host.logger.debug("removed what the checkpoint does not vouch for", { files, directories });
-  if (abilities) await removeEarlierProbes(root, abilities.startedCtimeMs);
   if (method === "fsync") await syncTree(root, host.signal);
 }
 
@@ -117,29 +117,50 @@ export interface KeeperParts {
 
 /** Keeps the progress of a populate on the target itself. */
 export function keepProgress(config: Config, host: RunHost, state: RunState, parts: KeeperParts): Checkpointer {
-  const { plane, durability, fits, save, firstStartedAt, from } = parts;
-  const earlierObjects = from ? from.counts.copied.objects + from.counts.skipped.objects : 0;
+  const { fits, save, firstStartedAt, from } = parts;
   return new Checkpointer({
     ports: {
-      sync: async () => {
-        await plane.syncDirectories();
-        await durability.sync();
-      },
+      ...syncPorts(host, state, parts),
       ...(fits && { fits }),
       save,
-      done: () => {
-        const { copied, skipped, failed } = state.ledger.counts;
-        const objects = copied.objects + skipped.objects + failed.objects - earlierObjects;
-        return { objects, bytes: plane.stats().writtenBytes };
-      },
       wallMs: () => Date.now(),
-      clock: host.clock,
+      onSaved: (tookMs, open) => host.logger.debug("checkpoint saved", { tookMs: Math.round(tookMs), open }),
     },
     limits: checkpointLimits(config.effort.memoryLimitBytes),
     fingerprint: fingerprint(config),
     firstStartedAt,
     from,
   });
+}
+
+/** Where no progress can be kept. */
+export function keepSynced(
+  config: Config,
+  host: RunHost,
+  state: RunState,
+  parts: Pick<KeeperParts, "plane" | "durability">,
+): PeriodicSync {
+  return new PeriodicSync(syncPorts(host, state, parts), checkpointLimits(config.effort.memoryLimitBytes));
+}
+
+function syncPorts(
+  { clock }: RunHost,
+  { ledger }: RunState,
+  { plane, durability, from }: Pick<KeeperParts, "plane" | "durability"> & Partial<KeeperParts>,
+): SyncPorts {
+  const earlierObjects = from ? from.counts.copied.objects + from.counts.skipped.objects : 0;
+  return {
+    sync: async () => {
+      await plane.syncDirectories();
+      await durability.sync();
+    },
+    done: () => {
+      const { copied, skipped, failed } = ledger.counts;
+      const objects = copied.objects + skipped.objects + failed.objects - earlierObjects;
+      return { objects, bytes: plane.stats().writtenBytes };
+    },
+    clock,
+  };
 }
 
 /** Whether an end leaves no doubts about the volume or about ourselves. */

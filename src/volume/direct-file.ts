@@ -34,6 +34,8 @@ export class DirectFile {
   #direct: boolean;
   #open = true;
   #dirtyBytes = 0;
+  /** What a sync failed with: the system tells of lost bytes once only. */
+  #broken: { readonly error: unknown } | undefined;
   /** Settles with the last call asked for; never rejects. */
   #idle: Promise<unknown> = Promise.resolve();
 
@@ -91,7 +93,7 @@ export class DirectFile {
     }
   }
 
-  /** Puts what was written before the call on stable storage. */
+  /** Puts what was written before the call on stable storage; once that has failed, it always fails. */
   sync(): Promise<void> {
     return this.#inTurn(() => this.#syncNow());
   }
@@ -153,11 +155,13 @@ export class DirectFile {
 
   async #syncNow(): Promise<void> {
     this.#dirtyBytes = 0;
+    if (this.#broken) throw this.#broken.error;
     if (!this.#open) return;
     try {
       await pooled.fdatasync(this.#descriptor);
     } catch (error) {
-      throw this.#failed(error, "sync");
+      this.#broken = { error: this.#failed(error, "sync") };
+      throw this.#broken.error;
     }
   }
 

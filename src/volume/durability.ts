@@ -75,14 +75,27 @@ async function syncFilesystem(root: string): Promise<void> {
   throw new CopyError("volume", `the target ${root} could not be synced to stable storage: ${detail}`);
 }
 
-/** Runs `sync` for one caller after the other; a caller that gives up does not let the next one start earlier. */
+/**
+ * Runs `sync` for one caller after the other; a caller that gives up does not let the next one start earlier. After a
+ * failure all fail: the system tells of lost bytes once only.
+ */
 function oneAtATime(sync: () => Promise<void>): (signal?: AbortSignal) => Promise<void> {
   let last: Promise<unknown> = Promise.resolve();
+  let failure: { readonly error: unknown } | undefined;
+  const syncUnlessBroken = async (): Promise<void> => {
+    if (failure) throw failure.error;
+    try {
+      await sync();
+    } catch (error) {
+      failure = { error };
+      throw error;
+    }
+  };
   return async (signal) => {
     signal?.throwIfAborted();
     const turn = last.then(() => {
       signal?.throwIfAborted();
-      return sync();
+      return syncUnlessBroken();
     });
     last = turn.catch(() => {});
     await (signal === undefined ? turn : unlessAborted(turn, signal));

@@ -26,6 +26,12 @@ export class LargeFile implements OpenFile {
   readonly #options: LargeFileOptions;
   readonly #file: DirectFile;
   #target: FileTarget;
+  /** Whether another writer settles the file. */
+  #joined = false;
+  /** What finishing failed with: the system tells of lost bytes once only. */
+  #broken: { readonly error: unknown } | undefined;
+  /** Settles with the last sync or end asked for; never rejects. */
+  #lastTurn: Promise<unknown> = Promise.resolve();
 
   private constructor(options: LargeFileOptions, target: FileTarget, descriptor: number) {
     this.#options = options;
@@ -59,7 +65,9 @@ export class LargeFile implements OpenFile {
 
   /** Another descriptor of a file that is open already, for writing from another thread; it is not the one to settle. */
   static join(options: LargeFileOptions, target: FileTarget, descriptor: number): LargeFile {
-    return new LargeFile(options, target, openSync(`/proc/self/fd/${descriptor}`, constants.O_RDWR));
+    const file = new LargeFile(options, target, openSync(`/proc/self/fd/${descriptor}`, constants.O_RDWR));
+    file.#joined = true;
+    return file;
   }
 
   /** Changes when the file leaves direct I/O. */
@@ -87,7 +95,11 @@ export class LargeFile implements OpenFile {
   }
 
   /** Gives the file its exact length, mode, times and owner and closes it; when staged, times come with the name. */
-  async settle(): Promise<void> {
+  settle(): Promise<void> {
+    return this.#inTurn(() => this.#settleNow());
+  }
+
+  async #settleNow(): Promise<void> {
     await this.#file.idle();
     const { attributes, setsTimes, fsyncFiles } = this.#options;
     try {
@@ -97,7 +109,8 @@ export class LargeFile implements OpenFile {
       if (fsyncFiles) await pooled.fsync(this.descriptor);
       await this.#file.close();
     } catch (error) {
-      throw this.#failed(error, "finish");
+      this.#broken = { error: this.#failed(error, "finish") };
+      throw this.#broken.error;
     }
   }
 
@@ -114,21 +127,42 @@ export class LargeFile implements OpenFile {
     await this.#reserve();
   }
 
-  /** Puts what was written before the call on stable storage. Throws CopyError. */
+  /** Puts what was written before the call on stable storage. Throws CopyError, and once it has, always. */
   sync(): Promise<void> {
-    return this.#file.sync();
+    return this.#inTurn(() => this.#syncNow());
   }
 
-  /** Closes the file after its last write, and removes it if asked; a second call does nothing. */
-  async abandon(options: { readonly remove: boolean }): Promise<void> {
+  /**
+   * Closes the file after its last write; removes it, or leaves it for another run, which may rely on what was written.
+   * A second call does nothing. Throws CopyError.
+   */
+  abandon(options: { readonly remove: boolean }): Promise<void> {
+    return this.#inTurn(() => this.#abandonNow(options));
+  }
+
+  async #abandonNow({ remove }: { readonly remove: boolean }): Promise<void> {
     await this.#file.idle();
     if (!this.#file.isOpen) return;
     try {
-      if (options.remove) this.#options.placement.remove(this.#target, this.descriptor);
+      if (remove) this.#options.placement.remove(this.#target, this.descriptor);
+      else if (this.#options.fsyncFiles && !this.#joined) await this.#syncNow();
     } finally {
-      // What was not kept cannot be lost by a failing close.
+      // What is synced or not wanted cannot be lost by a failing close.
       await this.#file.close().catch(() => {});
     }
+  }
+
+  async #syncNow(): Promise<void> {
+    if (this.#broken) throw this.#broken.error;
+    await this.#file.sync();
+  }
+
+  /** A sync that is asked for while the file is being settled must not be over before it. */
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const turn = this.#lastTurn.then(work);
+    // Whoever asked for that work has its error.
+    this.#lastTurn = turn.catch(() => {});
+    return turn;
   }
 
   /** Base64 MD5 of the first `sizeBytes` as the device holds them, read through a buffer of 1 MiB. */

@@ -1,5 +1,5 @@
 import { constants } from "node:fs";
-import { lstat, mkdir, open, rmdir, unlink } from "node:fs/promises";
+import { lstat, mkdir, open, rename, rmdir, unlink } from "node:fs/promises";
 import { CopyError } from "../errors.ts";
 import { replaceFile, unfinishedSuffix } from "./atomic-file.ts";
 import { isOfCopy } from "./copy-work.ts";
@@ -18,11 +18,18 @@ import { removeContents } from "./remove-tree.ts";
 import { entriesOf, type OpenDirectory, openChild, openDirectory } from "./tree.ts";
 
 const recordName = "owner.json";
+/** The record's name from the moment on at which all is in place and on stable storage, and only our state has to go. */
+const completeName = "complete.json";
 const maxRecordBytes = 2 ** 20;
 const mostAttempts = 100;
 
+/** What a state directory says of the volume; `complete`: the run that left it had only itself to remove. */
+export type FoundOwner =
+  | Exclude<OwnerState, { readonly status: "ours" }>
+  | (Extract<OwnerState, { readonly status: "ours" }> & { readonly complete: boolean });
+
 /** Who owns the data on the volume, as far as the state directory says. Throws CopyError `volume` if it cannot be read. */
-export async function readOwnerRecord(root: string): Promise<OwnerState> {
+export async function readOwnerRecord(root: string): Promise<FoundOwner> {
   const stats = await lookAt(`${root}/${stateDirectory}`);
   if (stats === undefined) return { status: "absent" };
   if (!stats.isDirectory()) {
@@ -33,8 +40,11 @@ export async function readOwnerRecord(root: string): Promise<OwnerState> {
   }
   await using directory = await openDirectory(root);
   await using state = await openChild(directory, stateDirectory);
-  const text = await readRecord(state);
-  if (text !== undefined) return parseOwnerRecord(text);
+  for (const name of [recordName, completeName]) {
+    const text = await readRecord(state, name);
+    const found = text === undefined ? undefined : parseOwnerRecord(text);
+    if (found) return found.status === "ours" ? { ...found, complete: name === completeName } : found;
+  }
   for await (const { name } of entriesOf(state)) {
     // A run that died while it made or removed its state leaves no more than this.
     if (name.endsWith(unfinishedSuffix)) continue;
@@ -77,19 +87,14 @@ export async function recordFailure(
   return updated;
 }
 
-/** Removes the state directory, the record last, and puts the removal on stable storage. Throws CopyError. */
+/**
+ * Removes the state directory of a volume that is complete and on stable storage, the record last, and puts the removal
+ * on stable storage. A run that dies meanwhile leaves a record that says so, or none. Throws CopyError.
+ */
 export async function removeState(root: string): Promise<void> {
-  if ((await lookAt(`${root}/${stateDirectory}`)) === undefined) return;
   await using directory = await openDirectory(root);
   try {
-    {
-      await using state = await openChild(directory, stateDirectory);
-      // Once it has begun the removal is not given up: see the contract on signals.
-      await removeContents(state, new Set([recordName]), new AbortController().signal);
-      await state.handle.sync();
-      await unlinkIfThere(state.child(recordName));
-    }
-    await rmdir(directory.child(stateDirectory));
+    if ((await lookAt(`${root}/${stateDirectory}`)) !== undefined) await removeStateIn(directory);
     await directory.handle.sync();
   } catch (error) {
     throw volumeError(error, "remove", `${root}/${stateDirectory}`);
@@ -100,6 +105,19 @@ export async function removeState(root: string): Promise<void> {
 export async function expectRecord(root: string): Promise<void> {
   if ((await readOwnerRecord(root)).status === "ours") return;
   throw new CopyError("volume", `somebody else has removed files from the target ${root} during the run`);
+}
+
+async function removeStateIn(directory: OpenDirectory): Promise<void> {
+  {
+    await using state = await openChild(directory, stateDirectory);
+    await unlessMissing(rename(state.child(recordName), state.child(completeName)));
+    await state.handle.sync();
+    // Once it has begun the removal is not given up: see the contract on signals.
+    await removeContents(state, new Set([completeName]), new AbortController().signal);
+    await state.handle.sync();
+    await unlessMissing(unlink(state.child(completeName)));
+  }
+  await rmdir(directory.child(stateDirectory));
 }
 
 /** Opens the state directory, made first if need be. Throws CopyError `volume`. */
@@ -128,17 +146,17 @@ async function writeRecord(root: string, record: OwnerRecord): Promise<void> {
   await replaceFile(state, recordName, stringifyOwnerRecord(record));
 }
 
-async function readRecord(state: OpenDirectory): Promise<string | undefined> {
+async function readRecord(state: OpenDirectory, name: string): Promise<string | undefined> {
   try {
     // Not to hang on a FIFO that someone put there.
     const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-    await using file = await open(state.child(recordName), flags);
+    await using file = await open(state.child(name), flags);
     const { size } = await file.stat();
     const { buffer, bytesRead } = await file.read(Buffer.alloc(Math.min(size, maxRecordBytes)), 0, null, 0);
     return buffer.toString("utf8", 0, bytesRead);
   } catch (error) {
     if (errnoOf(error) === "ENOENT") return undefined;
-    throw volumeError(error, "read", `${state.path}/${recordName}`);
+    throw volumeError(error, "read", `${state.path}/${name}`);
   }
 }
 
@@ -151,9 +169,9 @@ async function lookAt(path: string) {
   }
 }
 
-async function unlinkIfThere(path: string): Promise<void> {
+async function unlessMissing(change: Promise<void>): Promise<void> {
   try {
-    await unlink(path);
+    await change;
   } catch (error) {
     if (errnoOf(error) !== "ENOENT") throw error;
   }

@@ -47,6 +47,7 @@ export class VolumeWriter implements TargetWriter {
   readonly #publish: PublishOptions;
   readonly #root: string;
   readonly #changed = new Set<string>();
+  #broken: { readonly error: unknown } | undefined;
   readonly #calls = new SlowCalls();
 
   /** Throws CopyError `volume` if the root cannot be opened. */
@@ -162,15 +163,20 @@ export class VolumeWriter implements TargetWriter {
     return results;
   }
 
-  /** With `fsyncFiles`: puts the entries of all directories changed since the last call on stable storage. Throws CopyError. */
+  /**
+   * With `fsyncFiles`: puts the entries of all directories changed since the last call on stable storage. Throws
+   * CopyError, and once it has, always: the system tells of lost entries once only.
+   */
   async syncDirectories(): Promise<void> {
+    if (this.#broken) throw this.#broken.error;
     const changed = [...this.#changed];
     this.#changed.clear();
     for (const path of changed) {
       try {
         await this.#syncDirectory(path);
       } catch (error) {
-        throw volumeError(error, "sync directory", `${this.#root}/${path}`);
+        this.#broken = { error: volumeError(error, "sync directory", `${this.#root}/${path}`) };
+        throw this.#broken.error;
       }
     }
   }

@@ -1,29 +1,13 @@
 import { open, readFile, writeFile } from "node:fs/promises";
-import { setTimeout } from "node:timers/promises";
 import { expect, test } from "vitest";
-import type { CheckpointState } from "../../src/engine/checkpoint.ts";
-import { parseCheckpoint } from "../../src/engine/checkpoint-format.ts";
-import { comparePositions } from "../../src/engine/checkpoint-position.ts";
+import { checkpointIn, extentBytes, stateName as state } from "./support/checkpoint.ts";
 import type { CliResult, CliRun } from "./support/cli.ts";
 import { bucketName, openScene, type Scene } from "./support/scene.ts";
-import { differencesFrom, pathsIn } from "./support/tree.ts";
+import { differencesFrom } from "./support/tree.ts";
 import { countNames, until } from "./support/waiting.ts";
 
 const prefix = "data/";
-const state = ".oss-populator";
 const mib = 2 ** 20;
-
-/** The checkpoint that a run has left, or has saved so far. */
-async function checkpointIn(target: string): Promise<CheckpointState | undefined> {
-  const bytes = await readFile(`${target}/${state}/checkpoint`).catch(() => undefined);
-  const loaded = bytes && parseCheckpoint(bytes);
-  return loaded?.status === "ok" ? loaded.state : undefined;
-}
-
-const settledOf = (checkpoint: CheckpointState | undefined): number => checkpoint?.counts.copied.objects ?? 0;
-
-const extentBytes = (checkpoint: CheckpointState | undefined): number =>
-  (checkpoint?.open ?? []).flatMap(({ extents }) => extents).reduce((sum, { length }) => sum + length, 0);
 
 async function openFilled(count = 400): Promise<Scene> {
   const scene = await openScene();
@@ -55,56 +39,6 @@ function expectStartedOver(result: CliResult, reason: RegExp): void {
 async function kill(run: CliRun): Promise<void> {
   run.child.kill("SIGKILL");
   await run.result;
-}
-
-test("SIGKILL at ten random moments loses no byte, and no run fetches what a checkpoint has settled", {
-  timeout: 120_000,
-}, async () => {
-  await using scene = await openFilled(6_000);
-  const { emulator, target } = scene;
-  emulator.generate({ bucket: bucketName, prefix: "data/large/", count: 2, sizeBytes: 6 * mib + 5 });
-  emulator.addFaults(
-    { kind: "delay", ms: 15, operation: "get" },
-    { kind: "drip", bytesPerSecond: 400_000, operation: "get", key: /large/ },
-  );
-  const args = ["--concurrency", "32", "--part-size", "256KiB"];
-  let settled = 0;
-  for (let kills = 0; kills < 10; kills++) {
-    await using run = scene.start("populate", args);
-    await run.said(/listing complete|resuming/);
-    await setTimeout(Math.random() * 1000);
-    await kill(run);
-    const now = settledOf(await checkpointIn(target));
-    expect(now).toBeGreaterThanOrEqual(settled);
-    settled = now;
-    if (kills === 5) await deleteBeyond(scene);
-  }
-  emulator.clearFaults();
-  // What the killed run had asked for is counted to it, however late it is sent.
-  await until("silence", () => emulator.counters.concurrentRequests === 0);
-  const { get: getsBefore, objectBytesSent: bytesBefore } = emulator.counters;
-  const checkpoint = await checkpointIn(target);
-
-  const last = await scene.run("populate", args);
-
-  expect(last).toMatchObject({ exitCode: 0, report: { objects: { failed: 0, resumed: settled } } });
-  expect(await differencesFrom(scene.bucket, target, { prefix })).toEqual([]);
-  const { listed = 0, copied = 0 } = last.report?.objects ?? {};
-  expect(copied).toBe(listed);
-  // The large objects take 25 requests each.
-  expect(emulator.counters.get - getsBefore).toBeLessThanOrEqual(listed - settled + 2 * 24);
-  const kept = (checkpoint?.counts.copied.bytes ?? 0) + extentBytes(checkpoint);
-  const needed = (last.report?.bytes.listed ?? 0) - kept;
-  // A rerun may fetch again what was in flight: 32 requests of 256 KiB.
-  expect(emulator.counters.objectBytesSent - bytesBefore).toBeLessThanOrEqual(needed + 8 * mib);
-});
-
-/** Deletes an object whose file stands beyond the frontier: nobody will list it any more. */
-async function deleteBeyond({ emulator, target }: Scene): Promise<void> {
-  const frontier = (await checkpointIn(target))?.frontier;
-  const paths = (await pathsIn(target)).filter((path) => path.startsWith("small/") && !path.endsWith("/"));
-  const beyond = paths.find((path) => frontier !== undefined && comparePositions(prefix + path, frontier) > 0);
-  if (beyond !== undefined) emulator.deleteObject(bucketName, prefix + beyond);
 }
 
 test.concurrent("a large object that was killed half-way goes on where the checkpoint says", async () => {

@@ -77,6 +77,8 @@ export interface RequestRecord {
   status: number;
   bytesSent: number;
   finished: boolean;
+  /** By the emulator's clock; undefined while it is open. */
+  finishedAtMs: number | undefined;
 }
 
 /** The last `limit` requests, oldest first. */

@@ -37,6 +37,7 @@ export class Exchange {
     counters.maxConcurrentRequests = Math.max(counters.maxConcurrentRequests, counters.concurrentRequests);
     parts.response.once("close", () => {
       parts.record.finished = true;
+      parts.record.finishedAtMs = this.nowMs + performance.now() - this.startedAt;
       counters.concurrentRequests -= 1;
     });
   }

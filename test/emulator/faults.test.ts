@@ -1,4 +1,7 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { once } from "node:events";
+import { connect } from "node:net";
+import { setTimeout } from "node:timers/promises";
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { type Fault, FaultList, parseFault } from "./faults.ts";
 import { type RawAnswer, type RawRequest, rawRequest } from "./raw-client.ts";
 import { Emulator } from "./server.ts";
@@ -114,6 +117,19 @@ test("drip spreads the body over time", async () => {
   expect(answer.body.equals(data)).toBe(true);
   const seconds = (performance.now() - startedAt) / 1000;
   expect(seconds).toBeGreaterThan(0.35);
+});
+
+test("what nobody is there to receive is not counted", async () => {
+  emulator.addFaults({ kind: "drip", bytesPerSecond: 100_000 });
+  const socket = connect(emulator.port, "127.0.0.1");
+  socket.write("GET /b/k HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+  await once(socket, "data");
+  // Between two of the 20 slices that are sent in a second.
+  socket.resetAndDestroy();
+  await vi.waitUntil(() => emulator.counters.concurrentRequests === 0, { interval: 1 });
+  const { objectBytesSent } = emulator.counters;
+  await setTimeout(150);
+  expect(emulator.counters.objectBytesSent).toBe(objectBytesSent);
 });
 
 test("stall sends the head, or a part, and then nothing", async () => {

@@ -91,6 +91,7 @@ function newRecord(core: Core, request: IncomingMessage, operation: Operation, t
     status: 0,
     bytesSent: 0,
     finished: false,
+    finishedAtMs: undefined,
   };
 }
 

@@ -189,9 +189,9 @@ async function sendShaped(exchange: Exchange, outgoing: Outgoing, shape: Shape):
   const stop = shape.stopAfterBytes ?? Number.POSITIVE_INFINITY;
   response.flushHeaders();
   for (const slice of paced(limited(outgoing.slices, stop), shape.bytesPerSecond)) {
+    if (exchange.gone) return;
     exchange.count(slice.length, outgoing.ofObject);
     if (!response.write(slice)) await drained(exchange);
-    if (exchange.gone) return;
     if (shape.bytesPerSecond !== undefined) await sleep((slice.length / shape.bytesPerSecond) * 1000);
   }
   if (shape.stopAfterBytes === undefined || stop >= (outgoing.announcedBytes ?? Number.POSITIVE_INFINITY)) {

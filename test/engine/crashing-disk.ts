@@ -1,3 +1,6 @@
+/** What a block has that was never written. */
+export const hole = "hole";
+
 type File = readonly string[];
 type Change = (file: File | undefined) => File | undefined;
 
@@ -10,7 +13,7 @@ export class CrashingDisk {
   write(name: string, block: number, tag: string): void {
     this.#change(name, (file = []) => {
       const length = Math.max(file.length, block + 1);
-      return Array.from({ length }, (_, i) => (i === block ? tag : (file[i] ?? "hole")));
+      return Array.from({ length }, (_, i) => (i === block ? tag : (file[i] ?? hole)));
     });
   }
 

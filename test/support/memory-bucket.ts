@@ -42,19 +42,33 @@ export interface PutOptions {
   readonly modifiedMs?: number;
 }
 
+/** What a bucket holds, apart from whoever asks for it: several buckets may share it, one after the other. */
+export interface Store {
+  readonly objects: Map<string, StoredObject>;
+  versions: number;
+}
+
 /** Objects in memory, and every request that was made of them. */
 export class MemoryBucket {
-  readonly objects = new Map<string, StoredObject>();
   readonly requests: SeenRequest[] = [];
   readonly #clock: Clock;
   readonly #faults: FaultSchedule;
-  #versions = 0;
+  readonly #store: Store;
   #open = 0;
   #mostOpen = 0;
 
-  constructor(clock: Clock, faults: FaultSchedule = () => undefined) {
+  constructor(
+    clock: Clock,
+    faults: FaultSchedule = () => undefined,
+    store: Store = { objects: new Map(), versions: 0 },
+  ) {
     this.#clock = clock;
     this.#faults = faults;
+    this.#store = store;
+  }
+
+  get objects(): Map<string, StoredObject> {
+    return this.#store.objects;
   }
 
   /** Requests under way. */
@@ -69,7 +83,7 @@ export class MemoryBucket {
   put(key: string, content: string | Uint8Array, options: PutOptions = {}): StoredObject {
     const bytes = new Uint8Array(typeof content === "string" ? Buffer.from(content) : content);
     const { proof = "crc64", type = "Normal", storageClass = "Standard" } = options;
-    const version = ++this.#versions;
+    const version = ++this.#store.versions;
     const md5 = createHash("md5").update(bytes);
     const stored = {
       bytes,

@@ -1,4 +1,4 @@
-import { rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, rm, stat, writeFile } from "node:fs/promises";
 import { describe, expect, it } from "vitest";
 import { chooseDurability, reportsWriteBackErrors } from "../../src/volume/durability.ts";
 import { canMount, failure, mountExt4, mountMemory, run, temporaryDirectory } from "./support.ts";
@@ -55,6 +55,18 @@ describe("the way to stable storage", () => {
     await writeFile(`${place.path}/f`, "dirty");
     await run("python3", ["-c", shutdownFilesystem, place.path]);
     await failure("volume", () => durability.sync());
+  });
+
+  it("that has failed once fails for good: what was lost would not be told of again", async () => {
+    await using place = await temporaryDirectory();
+    const root = `${place.path}/root`;
+    await mkdir(root);
+    const durability = await chooseDurability(root, { dryRun: false });
+    await durability.sync();
+    await rm(root, { recursive: true });
+    const { message } = await failure("volume", () => durability.sync());
+    await mkdir(root);
+    expect((await failure("volume", () => durability.sync())).message).toBe(message);
   });
 
   it("does not wait for a caller who has given up", async () => {

@@ -193,6 +193,44 @@ describe("the life of a large file", () => {
     expect(await readdir(place.path)).toEqual(["kept"]);
   });
 
+  it("stays for another run only once it is on stable storage, where files are synced one by one", async () => {
+    await using place = await temporaryDirectory();
+    using writer = writerAt(place.path, { fsyncFiles: true });
+    const file = await writer.openFile(target("f", 4 * slabBytes));
+    const joined = writer.joinFile(file.target, file.descriptor);
+    await fill(file, slabBytes);
+    using fdatasync = vi.spyOn(pooled, "fdatasync");
+    await joined.abandon({ remove: false });
+    expect(fdatasync).not.toHaveBeenCalled();
+    await file.abandon({ remove: false });
+    expect(fdatasync).toHaveBeenCalledTimes(1);
+  });
+
+  it("is settled before a sync that was asked for meanwhile is over", async () => {
+    await using place = await temporaryDirectory();
+    using writer = writerAt(place.path, { fsyncFiles: true });
+    const file = await writer.openFile(target("f", slabBytes));
+    await fill(file, slabBytes);
+    const ends: string[] = [];
+    const settling = file.settle().then(() => ends.push("settled"));
+    await file.sync().then(() => ends.push("synced"));
+    await settling;
+    expect(ends).toEqual(["settled", "synced"]);
+  });
+
+  it("cannot be synced any more once that has failed: what was lost would not be told of again", async () => {
+    await using place = await temporaryDirectory();
+    using writer = writerAt(place.path, { fsyncFiles: true });
+    const file = await writer.openFile(target("f", slabBytes));
+    await fill(file, slabBytes);
+    using _fsync = vi
+      .spyOn(pooled, "fsync")
+      .mockRejectedValueOnce(Object.assign(new Error("EIO"), { code: "EIO", syscall: "fsync" }));
+    const { message } = await failure("volume", () => file.settle());
+    expect((await failure("volume", () => file.sync())).message).toBe(message);
+    await failure("volume", () => file.abandon({ remove: false }));
+  });
+
   it("does not remove a file that has taken its place", async () => {
     await using place = await temporaryDirectory();
     using writer = writerAt(place.path);

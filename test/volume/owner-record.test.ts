@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, stat, symlink, writeFile } from "node:fs/promises";
 import { describe, expect, it } from "vitest";
 import { beginAttempt, readOwnerRecord, recordFailure, removeState } from "../../src/volume/owner-record.ts";
 import { failure, run, temporaryDirectory } from "./support.ts";
@@ -22,7 +22,7 @@ describe("the owner record", () => {
     await using place = await temporaryDirectory();
     const record = await beginAttempt(place.path, fresh);
     expect(record).toEqual({ ...fresh, attempts: 1, lastFailure: undefined });
-    expect(await readOwnerRecord(place.path)).toEqual({ status: "ours", record });
+    expect(await readOwnerRecord(place.path)).toEqual({ status: "ours", record, complete: false });
     expect((await stat(`${place.path}/.oss-populator`)).mode & 0o777).toBe(0o700);
     expect(await readdir(`${place.path}/.oss-populator`)).toEqual(["owner.json"]);
   });
@@ -40,7 +40,7 @@ describe("the owner record", () => {
     await using place = await temporaryDirectory();
     const around = { ...fresh, startedEmpty: false, filledSinceMs: 1_700_000_000_000.25 };
     const first = await beginAttempt(place.path, around);
-    expect(await readOwnerRecord(place.path)).toEqual({ status: "ours", record: first });
+    expect(await readOwnerRecord(place.path)).toEqual({ status: "ours", record: first, complete: false });
     expect(first.filledSinceMs).toBe(1_700_000_000_000.25);
     const other = await beginAttempt(place.path, { ...around, fingerprint: "other", filledSinceMs: 2e12 }, first);
     expect(other).toMatchObject({ startedEmpty: false, filledSinceMs: 2e12, attempts: 2 });
@@ -58,7 +58,7 @@ describe("the owner record", () => {
     }
     record = await recordFailure(place.path, record, { ...failed, exitCode: 3, kind: "auth" });
     expect(record.lastFailure?.inARow).toBe(1);
-    expect(await readOwnerRecord(place.path)).toEqual({ status: "ours", record });
+    expect(await readOwnerRecord(place.path)).toEqual({ status: "ours", record, complete: false });
   });
 
   it.each([
@@ -99,6 +99,18 @@ describe("the owner record", () => {
     await mkdir(`${third.path}/.oss-populator`);
     await run("mkfifo", [`${third.path}/.oss-populator/owner.json`]);
     expect(await readOwnerRecord(third.path)).toMatchObject({ status: "damaged" });
+  });
+
+  it("tells a run that had only itself to remove from one that was at work", async () => {
+    await using place = await temporaryDirectory();
+    const record = await beginAttempt(place.path, fresh);
+    await rename(`${place.path}/.oss-populator/owner.json`, `${place.path}/.oss-populator/complete.json`);
+    await writeFile(`${place.path}/.oss-populator/checkpoint`, "{");
+    expect(await readOwnerRecord(place.path)).toEqual({ status: "ours", record, complete: true });
+    const again = await beginAttempt(place.path, fresh, record);
+    expect(await readOwnerRecord(place.path)).toEqual({ status: "ours", record: again, complete: false });
+    await removeState(place.path);
+    expect(await readdir(place.path)).toEqual([]);
   });
 
   it("goes with everything in its directory, and only there", async () => {

@@ -9,7 +9,7 @@ import { leaksOf } from "./secrets.ts";
 
 const built = fileURLToPath(new URL("../../../dist/cli.js", import.meta.url));
 /** A run that hangs is ended before the test's own time is up, so that what it said is not lost. */
-const patienceMs = 45_000;
+const usualPatienceMs = 45_000;
 
 export interface CliOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
@@ -20,6 +20,8 @@ export interface CliOptions {
   readonly wrapper?: readonly string[];
   /** Texts that must not come out anywhere. */
   readonly secrets?: readonly string[];
+  /** How long it may run. */
+  readonly patienceMs?: number;
   /** Where `--report` and `--termination-log` point to, if the arguments say so. */
   readonly traces?: Traces;
 }
@@ -67,7 +69,7 @@ export function startCli(args: readonly string[], options: CliOptions = {}): Cli
   const child = spawn(program, rest, {
     stdio: ["pipe", "pipe", "pipe"],
     env,
-    timeout: patienceMs,
+    timeout: options.patienceMs ?? usualPatienceMs,
     killSignal: "SIGKILL",
   });
   const stdout = collect(child.stdout);

@@ -108,7 +108,7 @@ describe("the owner record", () => {
     await writeFile(`${place.path}/.oss-populator/checkpoint`, "{");
     expect(await readOwnerRecord(place.path)).toEqual({ status: "ours", record, complete: true });
     const again = await beginAttempt(place.path, fresh, record);
-    expect(await readOwnerRecord(place.path)).toEqual({ status: "ours", record: again, complete: false, complete: false });
+    expect(await readOwnerRecord(place.path)).toEqual({ status: "ours", record: again, complete: false });
     await removeState(place.path);
     expect(await readdir(place.path)).toEqual([]);
   });

@@ -61,7 +61,7 @@ function keepChanging(emulator: Emulator, random: () => number): Changing {
   };
 }
 
-test("while objects are overwritten, deleted and made, every file is one version that existed, between runs as well", {
+test.concurrent("while objects are overwritten, deleted and made, every file is one version that existed, between runs as well", {
   timeout: soakTimeout,
 }, async () => {
   await using scratch = await makeScratch();
@@ -135,7 +135,7 @@ for (const [verb, transport] of [
   ["populate", "socket"],
   ["copy", "undici"],
 ] as const) {
-  test(`an object that is deleted between two of its ranges fails alone under ${verb}, by ${transport}`, async () => {
+  test.concurrent(`an object that is deleted between two of its ranges fails alone under ${verb}, by ${transport}`, async () => {
     await using scratch = await makeScratch();
     await using emulator = await openEmulator();
     const key = "data/large/0001";

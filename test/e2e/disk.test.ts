@@ -69,7 +69,7 @@ const volumes = {
 for (const [filesystem, mountIt] of Object.entries(volumes)) {
   for (const [what, eat] of Object.entries(eaters)) {
     if (filesystem === "ext4" && what === "inodes") continue; // as on tmpfs, and slower
-    test(`when somebody else takes all ${what} of ${filesystem} at any moment, it says so, and goes on once there is room`, {
+    test.concurrent(`when somebody else takes all ${what} of ${filesystem} at any moment, it says so, and goes on once there is room`, {
       timeout: soakTimeout,
     }, async (context) => {
       await inRounds(1, async (seed) => {
@@ -91,8 +91,8 @@ for (const [filesystem, mountIt] of Object.entries(volumes)) {
   }
 }
 
-test("a filesystem that becomes read-only is told, and goes on when it is writable again", {
-  timeout: 60_000,
+test.concurrent("a filesystem that becomes read-only is told, and goes on when it is writable again", {
+  timeout: soakTimeout,
 }, async (context) => {
   await using scene = await openSlow();
   await using volume = await mountTmpfs(scene.scratch.path, "size=40m");
@@ -105,8 +105,8 @@ test("a filesystem that becomes read-only is told, and goes on when it is writab
   await expectCompletes(scene, "populate", volume.path);
 });
 
-test("ext4 that gives up after an error of its own ends a run, and a repaired one is gone on with", {
-  timeout: 60_000,
+test.concurrent("ext4 that gives up after an error of its own ends a run, and a repaired one is gone on with", {
+  timeout: soakTimeout,
 }, async (context) => {
   await using scene = await openSlow();
   await using volume = await mountExt4(scene.scratch.path, 64 * mib);
@@ -133,11 +133,11 @@ async function remountRepaired(path: string, image: string): Promise<void> {
 }
 
 for (const [what, sizes] of [
-  ["small files", { count: 1500, sizeBytes: 20_000 }],
+  ["small files", { count: 800, sizeBytes: 40_000 }],
   ["a large file", { count: 1, sizeBytes: 32 * mib }],
 ] as const) {
-  test(`a device that cannot write any more is an I/O error for ${what}, never a success`, {
-    timeout: 90_000,
+  test.concurrent(`a device that cannot write any more is an I/O error for ${what}, never a success`, {
+    timeout: soakTimeout,
   }, async (context) => {
     await using scene = await openScene();
     scene.emulator.generate({ bucket: bucketName, prefix, ...sizes });
@@ -156,8 +156,8 @@ for (const [what, sizes] of [
 }
 
 for (const verb of verbs) {
-  test(`a quota that is used up under ${verb} is told as such, and gone on with once it is raised`, {
-    timeout: 60_000,
+  test.concurrent(`a quota that is used up under ${verb} is told as such, and gone on with once it is raised`, {
+    timeout: soakTimeout,
   }, async (context) => {
     await using scene = await openSlow(0);
     await using volume = await mountWithQuota(scene.scratch.path, 4 * mib);
@@ -170,7 +170,9 @@ for (const verb of verbs) {
 }
 
 for (const verb of verbs) {
-  test(`a target that is removed under ${verb} is told, and not made anew`, { timeout: 60_000 }, async () => {
+  test.concurrent(`a target that is removed under ${verb} is told, and not made anew`, {
+    timeout: soakTimeout,
+  }, async () => {
     await using scene = await openSlow();
     await using cli = await startAndWait(scene, verb, scene.target, 60);
     await until("its removal", () => worked(rm(scene.target, { recursive: true })));
@@ -180,8 +182,8 @@ for (const verb of verbs) {
     await expectCompletes(scene, verb, scene.target);
   });
 
-  test(`a volume that is unmounted under ${verb} is told, and nothing is written to what was below it`, {
-    timeout: 60_000,
+  test.concurrent(`a volume that is unmounted under ${verb} is told, and nothing is written to what was below it`, {
+    timeout: soakTimeout,
   }, async (context) => {
     await using scene = await openSlow();
     await using volume = await mountTmpfs(scene.scratch.path, "size=40m");
@@ -207,7 +209,9 @@ async function bindBelow(scene: Scene, path: string): Promise<Mount> {
   };
 }
 
-test("a volume that somebody empties while it is filled is not published", { timeout: 60_000 }, async () => {
+test.concurrent("a volume that somebody empties while it is filled is not published", {
+  timeout: soakTimeout,
+}, async () => {
   await using scene = await openSlow();
   await using cli = await startAndWait(scene, "populate", scene.target, 60);
   await until("its emptiness", async () => {

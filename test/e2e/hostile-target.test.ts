@@ -87,7 +87,6 @@ for (const verb of ["populate", "copy"] as const) {
 const planted: Record<string, (state: string, outside: string) => Promise<unknown>> = {
   "a link for a checkpoint": (state, outside) => symlink(`${outside}/b`, `${state}/checkpoint`),
   "a FIFO for a checkpoint": (state) => run("mkfifo", [`${state}/checkpoint`]),
-  "a checkpoint of 100 MB": (state) => run("truncate", ["-s", "100M", `${state}/checkpoint`]),
   "a link for an unfinished owner record": (state, outside) => symlink(`${outside}/b`, `${state}/owner.json.tmp`),
   "a checkpoint of other work": (state) => writeFile(`${state}/checkpoint`, foreignCheckpoint),
 };

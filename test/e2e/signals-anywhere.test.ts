@@ -41,7 +41,7 @@ test("a signal at any moment, or two, stops every run with the right code and in
   timeout: soakTimeout,
 }, async () => {
   const seen = new Map<string, number>();
-  await inRounds(6, async (seed) => {
+  await inRounds(4, async (seed) => {
     const random = chanceOf(seed);
     const [first, second] = random() < 0.5 ? signals : signals.toReversed();
     const verb = random() < 0.7 ? "populate" : "copy";
@@ -88,7 +88,7 @@ test("a signal at any moment, or two, stops every run with the right code and in
 test("a signal at any moment stops process 1 of a container, and another run completes", {
   timeout: soakTimeout,
 }, async (context) => {
-  await inRounds(2, async (seed) => {
+  await inRounds(1, async (seed) => {
     const random = chanceOf(seed + 1000);
     await using scene = await openFilled();
     await using volume = await mountTmpfs(scene.scratch.path, "size=40m");
@@ -175,7 +175,7 @@ test("a signal while the state is removed does not change success", async () => 
   scene.emulator.clearFaults();
   scene.emulator.addFaults({ kind: "delay", ms: 1500, operation: "get", key: /large/, nth: 1 });
   // So much to remove that there is time for a signal.
-  const many = 20_000;
+  const many = 8000;
   const more = await scene.scratch.directory("more");
   for (let name = 0; name < many; name++) writeFileSync(`${more}/${name}`, "");
   await using run = scene.start("populate");

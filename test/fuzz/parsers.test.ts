@@ -73,7 +73,7 @@ test("pages of listings are read whole or refused", { timeout }, () => {
       expect(() => parseListing(input.subarray(0, cut))).toThrow(CopyError);
     });
   const inputs = mutated(readCorpus("listing"), words);
-  expect(runCampaign({ name: "listing", inputs, judge, runs: 500 }).accepted).toBeGreaterThan(20);
+  expect(runCampaign({ name: "listing", inputs, judge, runs: 300 }).accepted).toBeGreaterThan(20);
 });
 
 test("answers that refuse become failures that can be shown, whatever their bodies hold", { timeout }, () => {
@@ -100,7 +100,7 @@ test("answers that refuse become failures that can be shown, whatever their bodi
     }
     return "accepted";
   };
-  runCampaign({ name: "error answers", inputs: mutated(readCorpus("error"), words), judge, runs: 500 });
+  runCampaign({ name: "error answers", inputs: mutated(readCorpus("error"), words), judge, runs: 300 });
 });
 
 /** A status and header lines, as the corpus has them. */
@@ -136,7 +136,7 @@ test("heads of objects say all that is needed or are refused", { timeout }, () =
       expect(Number.isSafeInteger(contentLength(head, asked))).toBe(true);
     });
   };
-  runCampaign({ name: "object heads", inputs: mutated(readCorpus("object-head"), words), judge, runs: 500 });
+  runCampaign({ name: "object heads", inputs: mutated(readCorpus("object-head"), words), judge, runs: 300 });
 });
 
 test("no key leads out of the target", { timeout }, () => {
@@ -172,7 +172,7 @@ test("no key leads out of the target", { timeout }, () => {
     refusedAs("unsupported", markerPath, named(marker));
     return judged;
   };
-  runCampaign({ name: "keys", inputs: mutated(readCorpus("key"), words), judge, runs: 500 });
+  runCampaign({ name: "keys", inputs: mutated(readCorpus("key"), words), judge, runs: 300 });
 });
 
 test("checkpoints and owner records that anyone may have written are read whole or refused", { timeout }, () => {
@@ -200,7 +200,7 @@ test("checkpoints and owner records that anyone may have written are read whole 
     expect(parseCheckpoint(Buffer.from(stringifyCheckpoint(loaded.state)))).toEqual(loaded);
     return "accepted";
   };
-  runCampaign({ name: "checkpoints", inputs: mutated(readCorpus("checkpoint"), words), judge: checkpoint, runs: 500 });
+  runCampaign({ name: "checkpoints", inputs: mutated(readCorpus("checkpoint"), words), judge: checkpoint, runs: 300 });
   const owner: Judge = (input) => {
     const state = parseOwnerRecord(input.toString());
     if (state.status !== "ours") {
@@ -210,7 +210,7 @@ test("checkpoints and owner records that anyone may have written are read whole 
     expect(parseOwnerRecord(stringifyOwnerRecord(state.record))).toEqual(state);
     return "accepted";
   };
-  runCampaign({ name: "owner records", inputs: mutated(readCorpus("owner"), words), judge: owner, runs: 500 });
+  runCampaign({ name: "owner records", inputs: mutated(readCorpus("owner"), words), judge: owner, runs: 300 });
 });
 
 test("a spec becomes a Config or a list of problems", { timeout }, async () => {
@@ -244,5 +244,5 @@ test("a spec becomes a Config or a list of problems", { timeout }, async () => {
       return "refused";
     }
   };
-  await runSlowCampaign({ name: "specs", inputs: mutated(readCorpus("spec"), words), judge, runs: 500 });
+  await runSlowCampaign({ name: "specs", inputs: mutated(readCorpus("spec"), words), judge, runs: 300 });
 });

@@ -58,7 +58,8 @@ export async function losePower(loss: PowerLoss): Promise<PowerLossOutcome> {
     await using mounted = await mountImage(image.path, `${scene.scratch.path}/mounted`);
     await using target = await targetOn(mounted.path, scene, loss);
     if (during.includes(image) && (await complete(scene, target.path, loss, wrong))) resumed++;
-    wrong.push(...(await differences(scene, target.path, loss)).map((text) => `${image.path}: ${text}`));
+    const differences = await differencesFrom(scene.bucket, target.path, { prefix, ignore: ["lost+found"] });
+    wrong.push(...differences.map((text) => `${image.path}: ${text}`));
   }
   const images = [...during, ...atTheEnd];
   await Promise.all(images.map(({ path }) => rm(path)));
@@ -129,10 +130,4 @@ async function complete(scene: Scene, target: string, { verb }: PowerLoss, wrong
   if (result.exitCode !== 0)
     wrong.push(`the run after the loss ended with ${result.exitCode}: ${result.report?.reason}`);
   return typeof result.report?.resumedFrom === "string";
-}
-
-async function differences(scene: Scene, target: string, { verb }: PowerLoss): Promise<string[]> {
-  const found = await differencesFrom(scene.bucket, target, { prefix, ignore: ["lost+found"] });
-  // What a copy had under a temporary name stays there.
-  return verb === "copy" ? found.filter((text) => !text.includes(".oss-populator.")) : found;
 }

@@ -10,11 +10,13 @@ export interface NameServer extends AsyncDisposable {
   readonly asked: number;
 }
 
-const address = "127.83.83.83";
+let started = 0;
 
 /** Every name is 127.0.0.1. Undefined where that needs rights that we do not have. */
 export async function startNameServer(directory: string): Promise<NameServer | undefined> {
   if (process.getuid?.() !== 0) return undefined;
+  // Each its own: several may run at a time.
+  const address = `127.83.${process.pid % 250}.${++started}`;
   const socket = createSocket("udp4");
   const state = { mood: "answers" as NameServer["mood"], asked: 0 };
   socket.on("message", (query, from) => {

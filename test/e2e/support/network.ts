@@ -35,9 +35,12 @@ const server = net.createServer((near) => {
 }).listen(9000, "${serverAddress}", () => console.log("ready"));
 `;
 
+let made = 0;
+
 /** Undefined where hosts cannot be made. */
 export async function makeNetwork(directory: string, toPort: number): Promise<Network | undefined> {
-  const names = ["client", "server"].map((name) => `oss-populator-${name}-${process.pid}`);
+  const number = ++made;
+  const names = ["client", "server"].map((name) => `oss-populator-${name}-${process.pid}-${number}`);
   const [client = "", server = ""] = names;
   const inNamespace = (name: string, ...command: string[]) => run("ip", ["netns", "exec", name, ...command]);
   const remove = async (): Promise<void> => {

@@ -8,6 +8,6 @@ export default defineConfig({
     testTimeout: 180_000,
     hookTimeout: 180_000,
     // Most tests wait for other processes.
-    maxWorkers: 3,
+    maxWorkers: 2,
   },
 });

@@ -40,6 +40,8 @@ async function killInLarge(scene: Scene, target = scene.target): Promise<number>
   await using run = scene.start("copy", ["--part-size", "1MiB", "--throughput", "5"], { target });
   await until("extents", async () => (await keptBytes(target)) > 4 * mib);
   await kill(run);
+  // What was sent to it is counted by then.
+  await until("silence", () => scene.emulator.counters.openConnections === 0);
   return keptBytes(target);
 }
 

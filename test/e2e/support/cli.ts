@@ -9,7 +9,7 @@ import { leaksOf } from "./secrets.ts";
 
 const built = fileURLToPath(new URL("../../../dist/cli.js", import.meta.url));
 /** A run that hangs is ended before the test's own time is up, so that what it said is not lost. */
-const usualPatienceMs = 45_000;
+const usualPatienceMs = 150_000;
 
 export interface CliOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;

@@ -4,7 +4,10 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     environment: "node",
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    // Only for what hangs: a machine may be busy with other things.
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
+    // Most tests wait for other processes.
+    maxWorkers: 3,
   },
 });

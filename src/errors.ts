@@ -2,11 +2,11 @@
  * What went wrong, decided once at the boundary that saw it. Nothing above re-inspects a status, an errno or a message.
  *
  * Source: `unreachable` no connection · `interrupted` a connection or body that ended or stalled · `protocol` an answer
- * that breaks HTTP or ignores what was asked · `server` 5xx and 408 · `throttled` 429 and 503 · `expired` token or clock
- * refused · `auth` refused for good · `credentials` none to be had · `identity` none to be had now, perhaps later ·
- * `source` bucket or path missing or unusable · `missing` the object is gone · `rejected` the service will not serve
- * this object · `changed` another version than listed · `corrupt` bytes that do not match their checksum · `different`
- * what `verify` found not to be equal.
+ * that breaks HTTP or ignores what was asked · `server` 5xx and 408 · `throttled` 429 and 503 · `outage` one of these for
+ * so long that the run gives up · `expired` token or clock refused · `auth` refused for good · `credentials` none to be
+ * had · `identity` none to be had now, perhaps later · `source` bucket or path missing or unusable · `missing` the object
+ * is gone · `rejected` the service will not serve this object · `changed` another version than listed · `corrupt` bytes
+ * that do not match their checksum · `different` what `verify` found not to be equal.
  *
  * Target: `unsupported` a key that cannot be a file · `occupied` something foreign stands at the path · `volume-full` ·
  * `volume` any other refusal of the target · `busy` another process of ours works on it.
@@ -17,6 +17,7 @@ export const errorKinds = [
   "protocol",
   "server",
   "throttled",
+  "outage",
   "expired",
   "auth",
   "credentials",

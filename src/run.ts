@@ -1,10 +1,11 @@
 import type { Config } from "./config/config.ts";
 import { buildReport } from "./engine/report.ts";
 import { judge, type Verdict } from "./engine/verdict.ts";
+import type { AttemptNote } from "./run/attempt.ts";
 import { runCopy } from "./run/copy.ts";
 import { runOnDevice } from "./run/device.ts";
 import type { RunHost } from "./run/host.ts";
-import { type AttemptNote, runPopulate } from "./run/populate.ts";
+import { runPopulate } from "./run/populate.ts";
 import { nothingSelected } from "./run/source.ts";
 import { RunState } from "./run/state.ts";
 import { runVerify } from "./run/verify.ts";
@@ -43,6 +44,7 @@ export async function run(config: Config, host: RunHost): Promise<RunResult> {
   const verdict = judge(state.ledger, thrown, successSentence(config, state));
   state.exitCode = verdict.exitCode;
   const failuresInARow = verdict.exitCode === 0 ? 0 : await remember(note, verdict, host);
+  await note?.release?.();
   const stack = verdict.kind === "defect" && thrown?.error instanceof Error ? thrown.error.stack : undefined;
   return { report: reportOf(config, host, state, verdict, startedAtMs), failuresInARow, stack };
 }

@@ -1,6 +1,7 @@
 import type { parseFallback } from "../config/parse.ts";
 import { exitCodes } from "../engine/exit-code.ts";
 import type { ConfigError } from "../errors.ts";
+import { escapeControls } from "../observe/escape.ts";
 import { createLogDestination, createLogger } from "../observe/log.ts";
 import { secretsOfUrl } from "../observe/send.ts";
 import { writeTerminationLog } from "../observe/termination-log.ts";
@@ -24,7 +25,7 @@ export async function refuse(
     secrets: () => secretsOfUrl(output.quitUrl),
   });
   const { problems } = error;
-  if (text) for (const problem of problems) destination.write(`oss-populator: ${problem}\n`);
+  if (text) for (const problem of problems) destination.write(`oss-populator: ${escapeControls(problem)}\n`);
   else for (const problem of problems) logger.error("wrong configuration", { problem });
   const verdict = { outcome: "failed", exitCode: exitCodes.configuration, reason: problems.join("; ") } as const;
   const warning = await writeTerminationLog(verdict, output.terminationLog, { create: output.terminationLogGiven });

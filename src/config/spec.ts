@@ -10,6 +10,7 @@ import {
   present,
   type SpecDocument,
   textOf,
+  type Yaml,
 } from "./spec-node.ts";
 import type { Remarks, Text } from "./texts.ts";
 
@@ -62,9 +63,12 @@ export async function parseSpec(text: string, label: string, remarks: Remarks): 
 async function parseDocument(text: string, label: string, remarks: Remarks): Promise<SpecDocument | undefined> {
   const yaml = await import("yaml");
   const lines = new yaml.LineCounter();
-  // Pretty errors would quote the text, in which someone may have put a secret.
-  const parsed = yaml.parseAllDocuments(text, { lineCounter: lines, prettyErrors: false, logLevel: "silent" });
-  const documents: readonly Document[] = [...parsed].filter(
+  const parsed = parseAll(yaml, text, lines);
+  if (parsed === undefined) {
+    remarks.problems.push(`${label}: nested too deeply`);
+    return undefined;
+  }
+  const documents = parsed.filter(
     ({ contents, errors }) =>
       errors.length > 0 || !(contents === null || (yaml.isScalar(contents) && contents.value === null)),
   );
@@ -83,9 +87,20 @@ async function parseDocument(text: string, label: string, remarks: Remarks): Pro
   return undefined;
 }
 
+/** Undefined when the text is nested so deeply that the parser, which recurses, runs out of stack. */
+function parseAll(yaml: Yaml, text: string, lineCounter: LineCounter): readonly Document[] | undefined {
+  try {
+    // Pretty errors would quote the text, in which someone may have put a secret.
+    return [...yaml.parseAllDocuments(text, { lineCounter, prettyErrors: false, logLevel: "silent" })];
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
+}
+
 function syntaxProblem(error: YAMLParseError, lines: LineCounter, label: string): string {
   const { line, col } = lines.linePos(error.pos[0]);
-  // The parser recurses, and reports that its stack ended as an error of the text.
+  // What it recurses through in its second pass it reports as an error of the text.
   const message = error.message.startsWith("Maximum call stack") ? "nested too deeply" : error.message;
   return `${label} (line ${line}, column ${col}): ${message}`;
 }

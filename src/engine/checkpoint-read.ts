@@ -154,7 +154,8 @@ function flagOf(value: unknown): boolean {
 }
 
 function countOf(value: unknown, what: string): number {
-  check(typeof value === "number" && Number.isSafeInteger(value) && value >= 0, `${what} is not a count`);
+  const isCount = typeof value === "number" && Number.isSafeInteger(value) && value >= 0 && !Object.is(value, -0);
+  check(isCount, `${what} is not a count`);
   return value;
 }
 

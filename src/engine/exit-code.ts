@@ -19,6 +19,7 @@ const codeOfKind = {
   protocol: exitCodes.passing,
   server: exitCodes.passing,
   throttled: exitCodes.passing,
+  outage: exitCodes.passing,
   busy: exitCodes.passing,
   identity: exitCodes.passing,
   expired: exitCodes.source,

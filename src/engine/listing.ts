@@ -1,5 +1,6 @@
 import { CopyError } from "../errors.ts";
-import type { ListPage, ListPosition, ObjectSource } from "../types.ts";
+import type { ListPage, ListPosition, ObjectEntry, ObjectSource } from "../types.ts";
+import { compareKeys } from "./key-order.ts";
 import type { Limiter } from "./limiter.ts";
 import { LinkedAbort } from "./linked-abort.ts";
 import type { Requests } from "./requests.ts";
@@ -45,6 +46,7 @@ export async function* pagesFrom(
   signal: AbortSignal,
 ): AsyncGenerator<ListPage> {
   const loop = new LoopDetector();
+  const repeats = new RepeatDetector();
   using abort = new LinkedAbort(signal);
   let pending: Promise<PageWithNext> | undefined;
   try {
@@ -55,6 +57,7 @@ export async function* pagesFrom(
         pending = listPage(page.next, parts, abort.signal);
         pending.catch(() => {}); // awaited in the next round, unless the consumer leaves before
       }
+      repeats.check(page.entries);
       yield page;
     }
   } finally {
@@ -77,6 +80,33 @@ export async function firstFilledPage(
     if (position) loop.check(position);
   }
   return undefined;
+}
+
+/**
+ * Finds keys that come twice within a page or on two in a row: each would be copied twice, at the same time and to the same
+ * place. Looks closer only where keys do not ascend.
+ */
+class RepeatDetector {
+  #previous: readonly ObjectEntry[] = [];
+
+  check(entries: readonly ObjectEntry[]): void {
+    let last = this.#previous.at(-1)?.key;
+    let ascends = true;
+    for (const { key } of entries) {
+      ascends &&= last === undefined || compareKeys(last, key) < 0;
+      last = key;
+    }
+    if (!ascends) refuseRepeats([...this.#previous, ...entries]);
+    if (entries.length > 0) this.#previous = entries;
+  }
+}
+
+function refuseRepeats(entries: readonly ObjectEntry[]): void {
+  const seen = new Set<string>();
+  for (const { key } of entries) {
+    if (seen.has(key)) throw new CopyError("source", `the listing shows the key ${JSON.stringify(key)} twice`);
+    seen.add(key);
+  }
 }
 
 /** Finds a cycle of positions with one position of memory (R. P. Brent, BIT 20, 1980). */

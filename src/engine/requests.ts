@@ -2,7 +2,8 @@ import { CopyError } from "../errors.ts";
 import type { Clock, Logger, Metrics, ObjectSource, Operation } from "../types.ts";
 import type { Admission, Owner, Permit } from "./admission.ts";
 import type { Limiter } from "./limiter.ts";
-import { backoffMs, isExhausted, isOutage, type RetryLimits, verdicts } from "./retry.ts";
+import { Patience } from "./patience.ts";
+import { backoffMs, isOutage, type RetryLimits, verdicts } from "./retry.ts";
 
 export interface RequestParts {
   readonly source: ObjectSource;
@@ -37,13 +38,12 @@ interface Failures {
   refreshes: number;
   /** When the last of these was told of. */
   refusedMs: number;
-  readonly sinceMs: number;
 }
 
 /** Every request of a run passes here: admission, limit, the only retry loop, and the counters. */
 export class Requests {
   readonly #parts: RequestParts;
-  #lastProgressMs: number;
+  readonly #patience: Patience;
   #lastSuccessMs = Number.NEGATIVE_INFINITY;
   /** When the attempt that failed so was begun. */
   readonly #begunMs = new WeakMap<CopyError, number>();
@@ -51,12 +51,12 @@ export class Requests {
 
   constructor(parts: RequestParts) {
     this.#parts = parts;
-    this.#lastProgressMs = parts.clock.nowMs();
+    this.#patience = new Patience(parts.limits);
   }
 
   /**
    * Runs `attempt` until it succeeds, its error is not one that another attempt may cure, or attempts are used up.
-   * `owner` is the object on whose behalf it runs. `earlier` is what a first attempt failed with that was begun by `begin`.
+   * Throws CopyError `outage` when nothing in the whole run has gone on for `retryForMs`. `owner` is the object on whose behalf it runs. `earlier` is what a first attempt failed with that was begun by `begin`.
    */
   async run<T>(
     owner: Owner,
@@ -65,14 +65,14 @@ export class Requests {
     signal: AbortSignal,
     earlier?: CopyError,
   ): Promise<T> {
-    const { clock, metrics } = this.#parts;
+    const { metrics } = this.#parts;
     for (let failures: Failures | undefined, first = earlier; ; first = undefined) {
       try {
         if (first) throw first;
         return await this.#once(owner, kind, attempt, signal);
       } catch (error) {
         if (!(error instanceof CopyError) || signal.aborted) throw error;
-        failures ??= { attempts: 0, counted: 0, refusals: 0, refreshes: 0, refusedMs: 0, sinceMs: clock.nowMs() };
+        failures ??= { attempts: 0, counted: 0, refusals: 0, refreshes: 0, refusedMs: 0 };
         await this.#recover(error, failures, kind, signal);
         metrics.retried(error.kind);
       }
@@ -124,9 +124,11 @@ export class Requests {
     if (verdict !== "retry") throw error;
     failures.attempts++;
     if (!isOutage(error, this.#answered)) failures.counted++;
-    const sinceProgressMs = clock.nowMs() - Math.max(this.#lastProgressMs, failures.sinceMs);
-    if (isExhausted({ failures: failures.counted, sinceProgressMs }, limits)) throw error;
-    const waitMs = backoffMs(failures.attempts - 1, clock.random(), error.retryAfterMs);
+    if (this.#patience.failed(clock.nowMs())) throw outage(error, limits);
+    if (failures.counted > limits.retries) throw this.#patience.gaveUp(clock.nowMs()) ? outage(error, limits) : error;
+    // A server may ask for more patience than we have.
+    const retryAfterMs = Math.min(error.retryAfterMs ?? 0, limits.retryForMs);
+    const waitMs = backoffMs(failures.attempts - 1, clock.random(), retryAfterMs);
     logger.debug("request failed, trying again", {
       key: what,
       error: error.message,
@@ -158,7 +160,8 @@ export class Requests {
       if (!(failure instanceof CopyError)) throw failure;
       throw new CopyError(failure.kind, `${error.message}; ${failure.message}`, { cause: failure });
     }
-    this.#progressed();
+    this.#answered = true;
+    this.#patience.answered();
   }
 
   async #once<T>(owner: Owner, kind: RequestKind, attempt: () => Promise<T>, signal: AbortSignal): Promise<T> {
@@ -177,21 +180,27 @@ export class Requests {
   #judge(error: CopyError | undefined | null, permit: Permit): string {
     if (error === null) return "aborted";
     if (error === undefined) {
-      this.#progressed();
-      this.#lastSuccessMs = this.#lastProgressMs;
+      this.#answered = true;
+      this.#patience.answered();
+      this.#lastSuccessMs = this.#parts.clock.nowMs();
       this.#parts.admission.succeeded();
       return "ok";
     }
     if (error.kind === "throttled") this.#parts.admission.throttled(permit);
     if (error.kind !== "unreachable") this.#answered = true;
-    if (error.receivedBytes > 0) this.#progressed();
+    if (verdicts[error.kind] !== "retry") this.#patience.answered();
+    else if (error.kind === "interrupted" && error.receivedBytes > 0) this.#patience.moved();
     return error.kind;
   }
+}
 
-  #progressed(): void {
-    this.#answered = true;
-    this.#lastProgressMs = this.#parts.clock.nowMs();
-  }
+function outage(error: CopyError, { retryForMs }: RetryLimits): CopyError {
+  const { message, requestId } = error;
+  const minutes = Math.round(retryForMs / 6000) / 10;
+  return new CopyError("outage", `${message}; nothing has gone on for ${minutes} min (--retry-for)`, {
+    cause: error,
+    ...(requestId !== undefined && { requestId }),
+  });
 }
 
 /** One attempt under way. Ends once. */

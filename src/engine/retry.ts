@@ -9,6 +9,7 @@ export const verdicts = {
   protocol: "retry",
   server: "retry",
   throttled: "retry",
+  outage: "fail-run", // every later request would fail the same way
   expired: "refresh",
   auth: "fail-run",
   credentials: "fail-run",
@@ -46,7 +47,7 @@ export function backoffMs(failures: number, random: number, retryAfterMs = 0): n
 export interface RetryLimits {
   /** Further attempts after the first. */
   readonly retries: number;
-  /** Longest time, from a request's first failure on, without a byte or an answer in the whole run. */
+  /** Longest time without a success or a byte in the whole run. */
   readonly retryForMs: number;
 }
 

@@ -1,10 +1,10 @@
 import type { Redact } from "./redact.ts";
 
-/** What could steer a terminal or reorder a line: controls, line separators, bidirectional overrides. */
-const steering = /[\p{Cc}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/gu;
+/** What could steer a terminal or reorder a line: controls, line separators, marks of direction. */
+const steering = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu;
 
 /** What of it JSON leaves as it is. */
-const steeringInJson = /[\u007f-\u009f\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/gu;
+const steeringInJson = /[\u007f-\u009f\p{Zl}\p{Zp}\p{Bidi_Control}]/gu;
 
 const short: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 

@@ -80,7 +80,12 @@ function requestFamilies({ tally, progress }: MetricsSources, { retryKinds }: Me
   };
   const durations = "oss_populator_request_duration_seconds";
   return [
-    ["counter", "oss_populator_requests_total", "Requests by operation and HTTP status or error kind.", requests],
+    [
+      "counter",
+      "oss_populator_requests_total",
+      "Requests by operation and status: ok, or the kind of failure.",
+      requests,
+    ],
     [
       "histogram",
       durations,

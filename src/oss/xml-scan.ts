@@ -5,9 +5,18 @@ import { CopyError } from "../errors.ts";
 import { printable } from "./printable.ts";
 
 const maxDepth = 64;
-const attributes = /(?:\s+[^\s=<>"'/]+\s*=\s*(?:"[^"<]*"|'[^'<]*'))*\s*(\/?)>/y;
+/** A key has 1,023 bytes at most; each may be written as `%XX`, and each character of that as a reference. */
+const maxLeafBytes = 64 * 1024;
+const attribute = /\s+[^\s=<>"'/]+\s*=\s*(?:"[^"<]*"|'[^'<]*')/y;
+const tagEnd = /\s*(\/?)>/y;
 const entity = /&(?:([A-Za-z]{1,8}|#[0-9]{1,10}|#x[0-9A-Fa-f]{1,10});)?/g;
-const named: Readonly<Record<string, string>> = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'" };
+const named: ReadonlyMap<string, string> = new Map([
+  ["amp", "&"],
+  ["lt", "<"],
+  ["gt", ">"],
+  ["quot", '"'],
+  ["apos", "'"],
+]);
 
 const tab = 0x09;
 const space = 0x20;
@@ -21,7 +30,7 @@ const question = 0x3f;
 export function decodeEntities(text: string, refuse: (reference: string) => string): string {
   return text.replace(entity, (reference: string, name: string | undefined) => {
     if (name === undefined) return refuse(reference);
-    if (!name.startsWith("#")) return named[name] ?? refuse(reference);
+    if (!name.startsWith("#")) return named.get(name) ?? refuse(reference);
     const point = name[1] === "x" ? Number.parseInt(name.slice(2), 16) : Number.parseInt(name.slice(1), 10);
     const isCharacter = point > 0 && point <= 0x10ffff && (point < 0xd800 || point > 0xdfff);
     return isCharacter ? String.fromCodePoint(point) : refuse(reference);
@@ -176,11 +185,13 @@ export class XmlScanner {
       this.#at = end + 1;
       return name;
     }
-    attributes.lastIndex = end;
-    const rest = attributes.exec(text);
+    // One at a time: as one pattern, a page of them would exhaust the stack of the matcher.
+    for (attribute.lastIndex = end; attribute.test(text); end = attribute.lastIndex);
+    tagEnd.lastIndex = end;
+    const rest = tagEnd.exec(text);
     if (rest === null) this.fail(`the tag <${printable(name, 64)} is malformed or cut`);
     this.#empty = rest[1] === "/";
-    this.#at = attributes.lastIndex;
+    this.#at = tagEnd.lastIndex;
     return name;
   }
 
@@ -210,6 +221,7 @@ export class XmlScanner {
       else this.fail(`<${name}> holds an element`);
       end = this.#find("<", end, name);
     }
+    if (end - start > maxLeafBytes) this.fail(`<${name}> holds ${end - start} bytes, more than ${maxLeafBytes}`);
     this.#at = end;
     this.#close(name);
     return [start, end];

@@ -12,42 +12,35 @@ import type { Durability } from "../volume/durability.ts";
 import { finishDirectories } from "../volume/finish-directories.ts";
 import { readIdentity } from "../volume/identity.ts";
 import type { OwnerRecord } from "../volume/owner-format.ts";
-import { beginAttempt, type FoundOwner, readOwnerRecord, recordFailure, removeState } from "../volume/owner-record.ts";
+import { expectRecord, type FoundOwner, readOwnerRecord, removeState } from "../volume/owner-record.ts";
 import { dropShownProgress, loadShownProgress, saveShownProgress } from "../volume/shown-progress.ts";
 import { freeSpace } from "../volume/space.ts";
 import { startOver } from "../volume/start-over.ts";
 import { type PreparedTarget, removeEarlierProbes } from "../volume/target.ts";
+import { Attempt, type AttemptNote } from "./attempt.ts";
 import { type Connection, connect } from "./connect.ts";
 import { type CopySetup, copySelected, durabilityOf, openDataPlane, openPublisher } from "./copy.ts";
 import { decideAround, takeUpAround } from "./fill-around.ts";
-import { describeSource, fingerprint } from "./fingerprint.ts";
+import { fingerprint } from "./fingerprint.ts";
 import { holdTarget } from "./hold-target.ts";
 import type { RunHost } from "./host.ts";
 import { checkpointOf, type EarlierWork, goOn, keepLast, keepProgress, keepSynced } from "./resume.ts";
 import { openSource, pathRules, stagedRules } from "./source.ts";
 import type { RunState } from "./state.ts";
 
-/** A record that notes how this attempt ended; how often in a row it ended so is the answer. */
-export interface AttemptNote {
-  failed(failure: {
-    readonly at: string;
-    readonly exitCode: number;
-    readonly kind: string;
-    readonly reason: string;
-  }): Promise<number>;
-}
-
-/** Fills a volume that nobody reads until it is done. `onAttempt` gets the note as soon as there is one. */
+/** Fills a volume that nobody reads until it is done. `onAttempt` gets the attempt, to be released when all is noted. */
 export async function runPopulate(
   config: Config,
   host: RunHost,
   state: RunState,
   onAttempt: (note: AttemptNote) => void,
 ): Promise<void> {
-  await using held = await holdTarget(config, host);
-  const { target } = held;
+  await using held = new AsyncDisposableStack();
+  const { target } = held.use(await holdTarget(config, host));
   const earlier = await previousAttempt(config, host, target);
   const previous = earlier?.record;
+  const attempt = new Attempt(config, target, previous, held.move());
+  onAttempt(attempt);
   state.firstStartedAt = previous?.firstStartedAt;
   // Nothing is written any more once the target is let go of.
   await using shown = state.shown;
@@ -66,7 +59,6 @@ export async function runPopulate(
   }
   const durability = await durabilityOf(config, target);
   state.durability = durability.method;
-  const attempt = new Attempt(config, target, previous);
   const beginning = { attempt, previous, target, source, connection, durability };
   await using parts = attempt.startedEmpty
     ? await fillEmpty(config, host, state, beginning)
@@ -76,7 +68,6 @@ export async function runPopulate(
   const begin = async (): Promise<void> => {
     await attempt.begin();
     if (config.output.ownerUid !== undefined) shown.keepBy((percent) => saveShownProgress(target.root, percent));
-    onAttempt(attempt);
   };
   try {
     await copySelected(config, host, state, {
@@ -101,6 +92,7 @@ export async function runPopulate(
     await finish(config, host, { attempt, target, resumed: previous !== undefined, durability });
     await plane.syncDirectories();
     await durability.sync(host.signal);
+    await expectRecord(target.root);
     await shown.forget();
     host.signal.throwIfAborted();
   } catch (error) {
@@ -147,7 +139,7 @@ async function fillEmpty(config: Config, host: RunHost, state: RunState, beginni
         durability,
         firstStartedAt,
         from,
-        save: (text) => saveCheckpoint(target.root, text),
+        save: (text) => saveBesideRecord(target.root, text),
       })
     : undefined;
   const dispose = (): PromiseLike<void> => plane[Symbol.asyncDispose]();
@@ -173,7 +165,7 @@ async function fillAround(config: Config, host: RunHost, state: RunState, beginn
       await plane.syncDirectories();
       await durability.sync();
     },
-    save: config.dryRun ? undefined : (text) => saveCheckpoint(root, text),
+    save: config.dryRun ? undefined : (text) => saveBesideRecord(root, text),
     open: earlier?.open ?? [],
     firstStartedAt: attempt.firstStartedAt,
   });
@@ -181,6 +173,12 @@ async function fillAround(config: Config, host: RunHost, state: RunState, beginn
   const dispose = (): PromiseLike<void> => plane[Symbol.asyncDispose]();
   const parts = { rules: stagedRules, plane, keeper: publisher, checkpointer: undefined, publisher, decide };
   return { ...parts, [Symbol.asyncDispose]: dispose };
+}
+
+/** A checkpoint without our record would only be in the next attempt's way. Throws CopyError. */
+async function saveBesideRecord(root: string, text: string): Promise<void> {
+  await expectRecord(root);
+  await saveCheckpoint(root, text);
 }
 
 /** Leaves on the volume only what this run can build on: all that a checkpoint vouches for, or nothing of ours. */
@@ -287,43 +285,4 @@ async function finish({ target: wanted }: Config, host: RunHost, finishing: Fini
   const fsync = durability.method === "fsync";
   const options = { root, attributes: wanted, chownRoot: wanted.chownRoot, resumed, madeSinceMs, fsync };
   await finishDirectories(options, host.signal);
-}
-
-/** This attempt in the owner record. */
-class Attempt implements AttemptNote {
-  readonly startedEmpty: boolean;
-  readonly filledSinceMs: number | undefined;
-  readonly firstStartedAt: string;
-  readonly #config: Config;
-  readonly #target: PreparedTarget;
-  readonly #previous: OwnerRecord | undefined;
-  #record: OwnerRecord | undefined;
-
-  constructor(config: Config, target: PreparedTarget, previous: OwnerRecord | undefined) {
-    this.#config = config;
-    this.#target = target;
-    this.#previous = previous;
-    this.startedEmpty = previous?.startedEmpty ?? target.foreignNames.length === 0;
-    const isSameWork = previous?.fingerprint === fingerprint(config);
-    const sinceMs = isSameWork ? previous.filledSinceMs : target.abilities?.startedCtimeMs;
-    this.filledSinceMs = this.startedEmpty ? undefined : sinceMs;
-    this.firstStartedAt = previous?.firstStartedAt ?? new Date().toISOString();
-  }
-
-  async begin(): Promise<void> {
-    const fresh = {
-      fingerprint: fingerprint(this.#config),
-      source: describeSource(this.#config),
-      startedEmpty: this.startedEmpty,
-      filledSinceMs: this.filledSinceMs,
-      firstStartedAt: this.firstStartedAt,
-    };
-    this.#record = await beginAttempt(this.#target.root, fresh, this.#previous);
-  }
-
-  async failed(failure: Parameters<AttemptNote["failed"]>[0]): Promise<number> {
-    if (!this.#record) return 1;
-    this.#record = await recordFailure(this.#target.root, this.#record, failure);
-    return this.#record.lastFailure?.inARow ?? 1;
-  }
 }

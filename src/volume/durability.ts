@@ -3,6 +3,7 @@ import { release } from "node:os";
 import { CopyError } from "../errors.ts";
 import { volumeError } from "./errors.ts";
 import { runHelper } from "./helper-process.ts";
+import { expectSame, identify } from "./same-directory.ts";
 import { syncDirectory } from "./sync-directory.ts";
 
 export interface Durability {
@@ -11,7 +12,10 @@ export interface Durability {
    * writes them, and `sync` adds the root. `none`: nothing is written.
    */
   readonly method: "syncfs" | "fsync" | "none";
-  /** Resolves when what was written before the call is on stable storage. Throws CopyError `volume`, which no retry mends, or the signal's reason. */
+  /**
+   * Resolves when what was written before the call is on stable storage, and the target still is where it was. Throws
+   * CopyError `volume`, which no retry mends, or the signal's reason.
+   */
   sync(signal?: AbortSignal): Promise<void>;
 }
 
@@ -33,13 +37,20 @@ const firstSoundKernel = [5, 8] as const;
 /** Chooses how data gets to stable storage on `root`, and tries it. Throws CopyError `volume` if the target cannot be synced at all. */
 export async function chooseDurability(root: string, options: { readonly dryRun: boolean }): Promise<Durability> {
   if (options.dryRun) return { method: "none", sync: () => Promise.resolve() };
+  const identity = await identify(root);
+  // Afterwards, so that a path that leads elsewhere shows itself even if that happened while it was synced.
+  const checked = (sync: () => Promise<void>) =>
+    oneAtATime(async () => {
+      await sync();
+      await expectSame(root, identity);
+    });
   if (reportsWriteBackErrors(release()) && syncfsIsSound.has(await filesystemType(root))) {
     const { exitCode } = await runHelper("sync", ["-f", root]);
-    if (exitCode === 0) return { method: "syncfs", sync: oneAtATime(() => syncFilesystem(root)) };
+    if (exitCode === 0) return { method: "syncfs", sync: checked(() => syncFilesystem(root)) };
   }
   // No usable `sync -f`, or one that failed: fsync tells which, in a sentence of its own.
   await syncDirectory(root);
-  return { method: "fsync", sync: oneAtATime(() => syncDirectory(root)) };
+  return { method: "fsync", sync: checked(() => syncDirectory(root)) };
 }
 
 /** Whether syncfs(2) of this kernel release reports write-back errors. */

@@ -4,6 +4,7 @@ import { CopyError, type ErrorKind } from "../errors.ts";
 /** Plain words for what errno(3) only abbreviates. */
 const words: Readonly<Record<string, string>> = {
   EACCES: "permission denied",
+  EBADMSG: "the filesystem is damaged",
   EBUSY: "it is in use",
   EDQUOT: "the disk quota is used up",
   EEXIST: "something is there already",
@@ -28,6 +29,7 @@ const words: Readonly<Record<string, string>> = {
   EROFS: "the target is read-only",
   ESTALE: "the network filesystem lost it",
   ETIMEDOUT: "the network filesystem did not answer",
+  EUCLEAN: "the filesystem is damaged",
 };
 
 const kindsAnywhere: Readonly<Record<string, ErrorKind>> = {
@@ -49,10 +51,19 @@ const kindsAtName: Readonly<Record<string, ErrorKind>> = {
   ENAMETOOLONG: "unsupported",
 };
 
+/** What Node calls an unknown system error, by its number on Linux. */
+const unknownToNode: ReadonlyMap<unknown, string> = new Map([
+  [-74, "EBADMSG"],
+  [-116, "ESTALE"],
+  [-117, "EUCLEAN"],
+  [-122, "EDQUOT"],
+]);
+
 /** The errno name of a failed system call; undefined for everything else. */
 export function errnoOf(error: unknown): string | undefined {
   if (!(error instanceof Error) || !("code" in error) || !("syscall" in error)) return undefined;
-  return typeof error.code === "string" ? error.code : undefined;
+  if (typeof error.code !== "string") return undefined;
+  return ("errno" in error && unknownToNode.get(error.errno)) || error.code;
 }
 
 /** The CopyError of a failed call on the target or on open data; whatever is no system error comes back as it is. */

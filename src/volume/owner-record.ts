@@ -101,6 +101,12 @@ export async function removeState(root: string): Promise<void> {
   }
 }
 
+/** Throws CopyError `volume` unless the record that the present attempt began with is still there. */
+export async function expectRecord(root: string): Promise<void> {
+  if ((await readOwnerRecord(root)).status === "ours") return;
+  throw new CopyError("volume", `somebody else has removed files from the target ${root} during the run`);
+}
+
 async function removeStateIn(directory: OpenDirectory): Promise<void> {
   {
     await using state = await openChild(directory, stateDirectory);

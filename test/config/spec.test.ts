@@ -189,6 +189,7 @@ describe("a wrong spec", () => {
   it.each([
     ["nested lists", "[".repeat(100_000)],
     ["nested maps", "{a: ".repeat(50_000)],
+    ["maps that begin on one line", `${" a:".repeat(10_000)} b\nc: d\n`],
     [
       "aliases of aliases",
       `a0: &a0 [x, x]\n${Array.from({ length: 60 }, (_, n) => `a${n + 1}: &a${n + 1} [*a${n}, *a${n}]`).join("\n")}\ngeneric: {labels: {a: *a60}}`,

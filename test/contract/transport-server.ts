@@ -28,6 +28,8 @@ export async function rawServer(
   respond: (received: Received) => void,
   scheme: "http" | "https",
   host?: string,
+  /** Called before a connection's first request. */
+  greet: (opened: Pick<Received, "socket" | "reset">) => void = () => {},
 ): Promise<RawServer> {
   const sockets = new Set<Socket>();
   const heads: string[] = [];
@@ -42,13 +44,15 @@ export async function rawServer(
     socket.on("close", () => sockets.delete(socket));
     socket.on("error", () => socket.destroy());
     plain.on("error", () => socket.destroy());
+    const reset = (): unknown => plain.resetAndDestroy();
+    greet({ socket, reset });
     socket.on("data", (chunk) => {
       pending += chunk.toString("latin1");
       for (let end = pending.indexOf("\r\n\r\n"); end >= 0; end = pending.indexOf("\r\n\r\n")) {
         const head = pending.slice(0, end);
         pending = pending.slice(end + 4);
         heads.push(head);
-        respond({ socket, head, connection, request: request++, reset: () => plain.resetAndDestroy() });
+        respond({ socket, head, connection, request: request++, reset });
       }
     });
   });

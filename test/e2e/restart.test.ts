@@ -110,6 +110,46 @@ test.concurrent("a failed attempt is told by the next one", async () => {
   expect(await differencesFrom(scene.bucket, scene.target, { prefix })).toEqual([]);
 });
 
+test.concurrent("an attempt that failed before its first file is told by the next one, and held longer each time", async () => {
+  await using scene = await openScene();
+  scene.emulator.generate({ bucket: bucketName, prefix: "data/", count: 3, sizeBytes: 100 });
+  const holds: unknown[] = [];
+  for (let attempts = 0; attempts < 3; attempts++) {
+    await using run = scene.start("populate", [], { path: "no-such/", without: ["fail-hold"] });
+    await run.said(/holding/);
+    process.kill(run.pid, "SIGTERM");
+    const { lines, exitCode } = await run.result;
+    expect(exitCode).toBe(3);
+    holds.push(lines.find(({ event }) => event.startsWith("holding"))?.seconds);
+  }
+  expect(holds).toEqual([30, 60, 120]);
+
+  const fourth = await scene.run("populate");
+
+  const told = fourth.lines.find(({ event }) => event.includes("earlier attempt"));
+  expect(told).toMatchObject({ attempts: 3, lastExitCode: 3, failedInARow: 3, sameWork: false });
+  expect(told?.lastFailure).toContain("no-such/");
+  expect(fourth.exitCode).toBe(0);
+  expect(await differencesFrom(scene.bucket, scene.target, { prefix })).toEqual([]);
+});
+
+test.concurrent("an attempt at another source that failed before its first file leaves the earlier one's work to go on with", async () => {
+  await using scene = await openSlow();
+  await killHalfWay(scene);
+  scene.emulator.clearFaults();
+  const before = await readTree(scene.target);
+
+  expectRefusal(await scene.run("populate", ["--fail-hold", "1ms"], { path: "no-such/" }), 3, "no-such/");
+
+  const ours = (tree: typeof before) => [...tree.keys()].filter((path) => !path.startsWith(state));
+  expect(ours(await readTree(scene.target))).toEqual(ours(before));
+  const next = await scene.run("populate");
+  expect(next).toMatchObject({ exitCode: 0, report: { objects: { copied: 251, failed: 0 } } });
+  const told = next.lines.find(({ event }) => event.includes("earlier attempt"));
+  expect(told).toMatchObject({ attempts: 2, lastExitCode: 3, sameWork: true });
+  expect(await differencesFrom(scene.bucket, scene.target, { prefix })).toEqual([]);
+});
+
 const damage: readonly (readonly [string, string, string])[] = [
   ["cut", '{"format":"oss-populator.owner/v1","finger', "damaged"],
   ["empty", "", "damaged"],

@@ -136,6 +136,28 @@ test("a listing that goes in circles of any length ends, with entries or without
   );
 });
 
+test("a listing that repeats a page, or a key within one, is refused", async () => {
+  const world = makeWorld();
+  const repeated: Record<string, readonly (readonly string[])[]> = {
+    "a page": [["a", "b"], ["a", "b"], ["c"]],
+    "the end of a page": [
+      ["a", "b"],
+      ["b", "c"],
+    ],
+    "a key": [["a", "b", "b"]],
+  };
+  for (const pages of Object.values(repeated)) {
+    const listPage = async ({ prefix, continuationToken = "0" }: ListPosition): Promise<PageWithNext> => {
+      const number = Number(continuationToken);
+      const next = number + 1 < pages.length ? { prefix, continuationToken: String(number + 1) } : undefined;
+      return { ...pageOf(...(pages[number] ?? []).map((key) => entryOf(key))), next };
+    };
+    const source = { ...circle(0, 1, 1), listPage };
+    const reading = drive(world.clock, collect(pagesOfAll({ ...world, source })));
+    await expect(reading).rejects.toMatchObject({ kind: "source", message: expect.stringContaining("twice") });
+  }
+});
+
 test("positions that name the last key and have no token are no circle", async () => {
   const world = makeWorld();
   const keys = ["a", "b", "c", "d", "e"];

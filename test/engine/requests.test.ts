@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { Admission } from "../../src/engine/admission.ts";
 import { Limiter } from "../../src/engine/limiter.ts";
 import { type RequestKind, Requests } from "../../src/engine/requests.ts";
+import { isObjectsOwn } from "../../src/engine/retry.ts";
 import { CopyError, type CopyErrorDetails, type ErrorKind } from "../../src/errors.ts";
 import type { ObjectSource, Refusal } from "../../src/types.ts";
 import { drive, FakeClock, turn } from "../support/fake-clock.ts";
@@ -234,4 +235,63 @@ test("attempts that fail late do not let others exceed the limit", async () => {
   await drive(clock, Promise.all(Array.from({ length: 100 }, lane)));
   const worst = Math.max(...arrivedMs.map((from) => arrivedMs.filter((ms) => ms >= from && ms < from + 1000).length));
   expect(worst).toBeLessThanOrEqual(52);
+});
+
+/** Lanes that go from object to object, as long as their failures are the objects' own; what ended them. */
+async function lanesOf(clock: FakeClock, requests: Requests, attempt: () => Promise<unknown>): Promise<unknown> {
+  let ended: unknown;
+  const lane = async (): Promise<void> => {
+    for (let objects = 0; ended === undefined && objects < 300; objects++) {
+      await requests.run({}, get, attempt, never).catch((error: unknown) => {
+        if (!isObjectsOwn(error)) ended ??= error;
+      });
+    }
+  };
+  await drive(clock, Promise.all(Array.from({ length: 4 }, lane)));
+  return ended;
+}
+
+const hopeless: Record<string, readonly [ErrorKind, CopyErrorDetails]> = {
+  "refuses everything": ["server", { receivedBytes: 300 }],
+  "throttles everything": ["throttled", { receivedBytes: 300 }],
+  "cannot be reached any more": ["unreachable", {}],
+  "cuts every body": ["interrupted", { receivedBytes: 300 }],
+  "speaks no HTTP": ["protocol", {}],
+};
+
+test.each(Object.entries(hopeless))(
+  "a service that %s ends a run of any length, and soon",
+  async (_, [kind, details]) => {
+    const { clock, requests } = setUp({ retryForMs: 60_000 });
+    await drive(clock, requests.run({}, get, failing(clock, []), never));
+    const attempt = async (): Promise<void> => {
+      await clock.sleep(10, never);
+      throw new CopyError(kind, "no luck", details);
+    };
+
+    const error = await lanesOf(clock, requests, attempt);
+
+    expect(error).toMatchObject({ kind: "outage", message: expect.stringMatching(/^no luck; .* 1 min /) });
+    expect(clock.nowMs()).toBeGreaterThan(60_000);
+    expect(clock.nowMs()).toBeLessThan(600_000);
+  },
+);
+
+test("a run goes on as long as one object in a while succeeds", async () => {
+  const { clock, requests } = setUp({ retryForMs: 60_000 });
+  let attempts = 0;
+  const attempt = async (): Promise<void> => {
+    await clock.sleep(1000, never);
+    if (++attempts % 6 > 0) throw new CopyError("server", "no luck");
+  };
+  expect(await lanesOf(clock, requests, attempt)).toBe(undefined);
+  expect(clock.nowMs()).toBeGreaterThan(600_000);
+});
+
+test("a service that asks for more patience than there is gets what there is", async () => {
+  const { clock, requests } = setUp({ retryForMs: 60_000 });
+  const attempt = failing(clock, ["throttled"], 10, { retryAfterMs: 3_600_000 });
+  await drive(clock, requests.run({}, get, attempt, never));
+  expect(clock.nowMs()).toBeGreaterThanOrEqual(60_000);
+  expect(clock.nowMs()).toBeLessThan(90_000);
 });

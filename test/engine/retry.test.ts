@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { backoffMs, isExhausted, isObjectsOwn, isOutage, verdicts } from "../../src/engine/retry.ts";
+import { backoffMs, isObjectsOwn, isOutage, verdicts } from "../../src/engine/retry.ts";
 import { CopyError, errorKinds } from "../../src/errors.ts";
 
 test("every kind has its verdict", () => {
@@ -10,6 +10,7 @@ test("every kind has its verdict", () => {
     protocol: "retry",
     server: "retry",
     throttled: "retry",
+    outage: "fail-run",
     expired: "refresh",
     auth: "fail-run",
     credentials: "fail-run",
@@ -31,6 +32,7 @@ test("every kind has its verdict", () => {
 test("refusals of the whole run are no object's own, and neither is what is no CopyError", () => {
   const own = errorKinds.filter((kind) => isObjectsOwn(new CopyError(kind, "")));
   expect(errorKinds.filter((kind) => !own.includes(kind))).toEqual([
+    "outage",
     "expired",
     "auth",
     "credentials",
@@ -57,18 +59,6 @@ test("the wait doubles from 200 ms to 20 s, is fully jittered, and never undercu
       expect(waitMs).toBeLessThanOrEqual(Math.max(floor, 20_000));
     }),
   );
-});
-
-const limits = { retries: 8, retryForMs: 600_000 };
-
-test("a request has its retries and no more", () => {
-  expect(isExhausted({ failures: 8, sinceProgressMs: 0 }, limits)).toBe(false);
-  expect(isExhausted({ failures: 9, sinceProgressMs: 0 }, limits)).toBe(true);
-});
-
-test("a run without progress gives up whatever retries are left", () => {
-  expect(isExhausted({ failures: 1, sinceProgressMs: 600_000 }, limits)).toBe(false);
-  expect(isExhausted({ failures: 1, sinceProgressMs: 600_001 }, limits)).toBe(true);
 });
 
 test("only an endpoint that has answered can have an outage, and only by not being reachable", () => {

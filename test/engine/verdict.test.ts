@@ -25,6 +25,7 @@ test("every kind has its code", () => {
     protocol: 7,
     server: 7,
     throttled: 7,
+    outage: 7,
     busy: 7,
     identity: 7,
     expired: 3,

@@ -15,8 +15,14 @@ export interface ImageConfig {
   readonly Labels: Readonly<Record<string, string>>;
 }
 
-/** Unpacks the filesystem of the only image in a docker archive (`docker save`) into `rootfs` and returns its config. */
-export async function unpackImage(archive: string, rootfs: string): Promise<ImageConfig> {
+export interface UnpackedImage {
+  readonly config: ImageConfig;
+  /** SHA-256 of each layer, the base's first. */
+  readonly layers: readonly string[];
+}
+
+/** Unpacks the filesystem of the only image in a docker archive (`docker save`) into `rootfs`. */
+export async function unpackImage(archive: string, rootfs: string): Promise<UnpackedImage> {
   await mkdir(rootfs);
   const parts = await mkdtemp(`${rootfs}-parts-`);
   try {
@@ -26,8 +32,12 @@ export async function unpackImage(archive: string, rootfs: string): Promise<Imag
     const [image] = manifest as readonly { Config: string; Layers: readonly string[] }[];
     if (!image) throw new Error(`${archive} holds no image`);
     for (const layer of image.Layers) await applyLayer(join(parts, layer), rootfs);
-    const { config } = JSON.parse(await readFile(join(parts, image.Config), "utf8")) as { config: ImageConfig };
-    return config;
+    const text = await readFile(join(parts, image.Config), "utf8");
+    const { config, rootfs: content } = JSON.parse(text) as Readonly<{
+      config: ImageConfig;
+      rootfs: { readonly diff_ids: readonly string[] };
+    }>;
+    return { config, layers: content.diff_ids };
   } finally {
     await rm(parts, { recursive: true, force: true });
   }

@@ -1,11 +1,14 @@
 /**
  * The built image, run as a cluster would run it. Set IMAGE_BUILDER to a program that is called with a build context and
  * a tag, builds the Dockerfile there and names the docker archive that it made (a path that ends in .tar) as the last
- * word of its output; or set IMAGE_ARCHIVE to such an archive, as `docker save` writes it. Needs root.
+ * word of its output; or set IMAGE_ARCHIVE to such an archive, as `docker save` writes it. The builder is also called with
+ * --no-cache and --timestamp=0 after these, for a build that can be repeated. Needs root.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { chown, lstat, mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
@@ -14,8 +17,9 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { compareTree } from "../emulator/compare-tree.ts";
 import { addDemoSet } from "../emulator/demo-set.ts";
 import { DEFAULT_CREDENTIAL, Emulator } from "../emulator/server.ts";
-import { type ContainerOptions, type Ended, type Image, startContainer } from "./container.ts";
-import { unpackImage } from "./docker-archive.ts";
+import { type ControlGroup, makeControlGroup, noControlGroup } from "../support/cgroup.ts";
+import { type ContainerOptions, type Ended, type Image, startContainer } from "../support/container.ts";
+import { type UnpackedImage, unpackImage } from "./docker-archive.ts";
 
 const project = fileURLToPath(new URL("../../", import.meta.url));
 const { IMAGE_BUILDER: builder, IMAGE_ARCHIVE: givenArchive } = process.env;
@@ -29,8 +33,8 @@ const obstacle =
       : undefined;
 if (obstacle !== undefined) console.warn(`The image is not tested: ${obstacle}.`);
 
-async function buildImage(program: string): Promise<string> {
-  const child = spawn(program, [project, "oss-populator:test"], { stdio: ["ignore", "pipe", "pipe"] });
+async function buildImage(program: string, tag: string, ...more: readonly string[]): Promise<string> {
+  const child = spawn(program, [project, tag, ...more], { stdio: ["ignore", "pipe", "pipe"] });
   const outputs = Promise.all([text(child.stdout), text(child.stderr)]);
   const [code] = await once(child, "close");
   const output = (await outputs).join("\n").trimEnd();
@@ -42,13 +46,15 @@ async function buildImage(program: string): Promise<string> {
 describe.skipIf(obstacle !== undefined)(`the image${obstacle === undefined ? "" : ` (skipped: ${obstacle})`}`, () => {
   let directory: string;
   let image: Image;
+  let unpacked: UnpackedImage;
   let emulator: Emulator;
 
   beforeAll(async () => {
-    const archive = givenArchive ?? (await buildImage(builder ?? ""));
+    const archive = givenArchive ?? (await buildImage(builder ?? "", "oss-populator:test"));
     directory = await mkdtemp(join(tmpdir(), "oss-populator-image-"));
     const rootfs = join(directory, "rootfs");
-    image = { rootfs, config: await unpackImage(archive, rootfs) };
+    unpacked = await unpackImage(archive, rootfs);
+    image = { rootfs, config: unpacked.config };
     emulator = await Emulator.start();
     addDemoSet(emulator.bucket("data-sets"), { prefix: "data/", smallCount: 200, largeBytes: [30_000_001] });
   }, buildTimeoutMs);
@@ -65,7 +71,8 @@ describe.skipIf(obstacle !== undefined)(`the image${obstacle === undefined ? "" 
 
   function populate(...more: readonly string[]): Pick<ContainerOptions, "args" | "env"> {
     const { accessKeyId, accessKeySecret } = DEFAULT_CREDENTIAL;
-    const source = ["--bucket", "data-sets", "--path", "data/", "--endpoint", emulator.url, "--region", "cn-hangzhou"];
+    const endpoint = more.includes("--endpoint") ? [] : ["--endpoint", emulator.url];
+    const source = ["--bucket", "data-sets", "--path", "data/", ...endpoint, "--region", "cn-hangzhou"];
     return {
       args: ["populate", ...source, "--target", "/mnt", ...more],
       env: { ALIBABA_CLOUD_ACCESS_KEY_ID: accessKeyId, ALIBABA_CLOUD_ACCESS_KEY_SECRET: accessKeySecret },
@@ -85,7 +92,9 @@ describe.skipIf(obstacle !== undefined)(`the image${obstacle === undefined ? "" 
     const help = await run({ args: ["populate", "--help"], uid: 12_345 });
     expect(help).toMatchObject({ code: 0, stdout: expect.stringContaining("Usage: oss-populator populate") });
     expect(await run({ args: ["--help"] })).toMatchObject({ code: 0, stderr: "" });
-    expect(image.config).toMatchObject({ User: "", Entrypoint: ["node", "/app/dist/cli.js"] });
+    expect(["", "0", "root"]).toContain(unpacked.config.User);
+    expect(image.config.Entrypoint).toEqual(["node", "/app/dist/cli.js"]);
+    expect(unpacked.config.Labels["org.opencontainers.image.version"]).toBe(version);
   });
 
   test("holds the production dependencies, no others, and the helper programs", async () => {
@@ -98,6 +107,70 @@ describe.skipIf(obstacle !== undefined)(`the image${obstacle === undefined ? "" 
       expect((await lstat(join(image.rootfs, "usr/bin", program))).mode & 0o111, program).toBe(0o111);
     }
   });
+
+  test("has nothing of development, no shell, and a bill of what it is made of", async () => {
+    const app = join(image.rootfs, "app");
+    expect((await readdir(app)).toSorted()).toEqual([
+      "LICENSE",
+      "dist",
+      "node_modules",
+      "package.json",
+      "sbom.cdx.json",
+    ]);
+    const files = await readdir(app, { recursive: true });
+    expect(files.filter((file) => /\.([cm]?ts|map|md)$/.test(file))).toEqual([]);
+    const { components } = JSON.parse(await readFile(join(app, "sbom.cdx.json"), "utf8"));
+    const names = components.map(({ name }: { readonly name: string }) => name);
+    expect(names).toEqual(expect.arrayContaining(["undici", "node", "libc6", "util-linux", "coreutils"]));
+    await expect(lstat(join(image.rootfs, "bin/sh"))).rejects.toThrow("ENOENT");
+  });
+
+  test.skipIf(builder === undefined)(
+    "is the same, byte for byte, when it is built again",
+    async () => {
+      const archive = await buildImage(builder ?? "", "oss-populator:again", "--no-cache", "--timestamp=0");
+      const another = await buildImage(builder ?? "", "oss-populator:once-more", "--no-cache", "--timestamp=0");
+      const [one, two] = await Promise.all(
+        [archive, another].map((each, index) => unpackImage(each, join(directory, `again-${index}`))),
+      );
+      expect(two?.layers).toEqual(one?.layers);
+    },
+    buildTimeoutMs,
+  );
+
+  test("sends its first request soon, on one CPU", async (context) => {
+    await using group = await makeControlGroup(`oss-populator-image-${process.pid}`, { cpus: 1, memoryBytes: 2 ** 28 });
+    if (group === undefined) return context.skip(noControlGroup);
+    const rounds: FirstRequest[] = [];
+    while (rounds.length < 5) rounds.push(await firstRequest(group));
+    const [wall, cpu] = [rounds.map(({ wallMs }) => Math.round(wallMs)), rounds.map(({ cpuMs }) => cpuMs)];
+    console.info(
+      `from the start of process 1 to its first request: ${wall.join(", ")} ms, of CPU ${cpu.join(", ")} ms`,
+    );
+    // Generous, for a machine that has other things to do.
+    expect(Math.min(...wall)).toBeLessThan(5000);
+  });
+
+  /** What it takes from the moment at which the container is ready for its entrypoint until somebody asks for a listing. */
+  async function firstRequest(group: ControlGroup): Promise<FirstRequest> {
+    const asked = Promise.withResolvers<number>();
+    const server = createServer((_, response) => {
+      asked.resolve(Date.now());
+      response.destroy();
+    });
+    await once(server.listen(0, "127.0.0.1"), "listening");
+    const { port } = server.address() as AddressInfo; // it listens on a port
+    const startedFile = join(directory, "started");
+    const options = { ...populate("--endpoint", `http://127.0.0.1:${port}`), group, startedFile };
+    const volume = await mkdtemp(join(directory, "volume-"));
+    try {
+      await using container = await startContainer(image, { ...options, volume });
+      const wallMs = (await asked.promise) - Number(await readFile(startedFile, "utf8")) / 1e6;
+      return { wallMs, cpuMs: await cpuMsOf(await container.pid()) };
+    } finally {
+      server.close();
+    }
+  }
 
   test.each([0, 12_345])("fills a mounted volume as user %i with a read-only root", async (uid) => {
     const volume = await volumeOf(`volume-${uid}`, uid);
@@ -134,4 +207,16 @@ async function installed(directory: string): Promise<string[]> {
     else names.push(name);
   }
   return names;
+}
+
+interface FirstRequest {
+  readonly wallMs: number;
+  readonly cpuMs: number;
+}
+
+/** CPU time that a process has used; Linux counts it in hundredths of a second. */
+async function cpuMsOf(pid: number): Promise<number> {
+  const afterName = (await readFile(`/proc/${pid}/stat`, "utf8")).split(") ")[1] ?? "";
+  const [user = 0, system = 0] = afterName.split(" ").slice(11, 13).map(Number);
+  return (user + system) * 10;
 }

@@ -190,6 +190,7 @@ describe("a page of a listing", () => {
     [page(object.replace("2024-02-29", "2024-13-29")), "no UTC time"],
     [withKey("a<b/>"), "<Key> holds an element"],
     [withKey("&nbsp;"), "&nbsp; is no character reference"],
+    [withKey("&valueOf;"), "&valueOf; is no character reference"],
     [withKey("&"), "& is no character reference"],
     [withKey("&#xD800;"), "no character reference"],
     [withKey("&#0;"), "no character reference"],
@@ -234,6 +235,13 @@ describe("a page of a listing", () => {
   it("is passed over however long what nobody knows is", () => {
     const inner = "t<!-- c --><B/>".repeat(200_000);
     expect(keyOf(page(`<Other>${inner}</Other>${object}`))).toBe("a/b");
+  });
+
+  it("is judged like any other when a tag or a value is as long as a page", () => {
+    const attributes = 'a="" '.repeat(3_000_000);
+    expect(keyOf(page(`<Other ${attributes}/>${object}`))).toBe("a/b");
+    expect(refusal(page(`<Other ${attributes}<${object}`))).toContain("malformed or cut");
+    expect(refusal(withKey("&amp;".repeat(3_000_000)))).toContain("<Key> holds 15000000 bytes");
   });
 
   it("is told in a bounded, printable message", () => {

@@ -39,6 +39,16 @@ describe("the way to stable storage", () => {
     expect(error.message).toContain("No such file or directory");
   });
 
+  it.skipIf(!canMount)("finds out that the target is not where it was", async () => {
+    await using place = await mountMemory("tmpfs");
+    const durability = await chooseDurability(place.path, { dryRun: false });
+    await run("mount", ["-t", "tmpfs", "tmpfs", place.path]);
+    const error = await failure("volume", () => durability.sync());
+    await run("umount", [place.path]);
+    expect(error.message).toBe(`the target ${place.path} was unmounted or replaced during the run`);
+    await durability.sync();
+  });
+
   it.skipIf(!canMount || !hasPython)("shows an error of the device", async () => {
     await using place = await mountExt4(8);
     const durability = await chooseDurability(place.path, { dryRun: false });

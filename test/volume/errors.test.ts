@@ -33,6 +33,16 @@ it.each([
   expect(nameError(cause, "write", "/target/a")).toMatchObject({ kind: atName, cause, message });
 });
 
+it.each([
+  [-122, "volume-full", "the disk quota is used up (EDQUOT)"],
+  [-116, "volume", "the network filesystem lost it (ESTALE)"],
+  [-117, "volume", "the filesystem is damaged (EUCLEAN)"],
+  [-74, "volume", "the filesystem is damaged (EBADMSG)"],
+])("an error that Node knows only as %i is told by its name", (errno, kind, words) => {
+  const cause = Object.assign(systemError(`Unknown system error ${errno}`), { errno });
+  expect(volumeError(cause, "write", "/a")).toMatchObject({ kind, message: `cannot write /a: ${words}` });
+});
+
 it("what is no system error is not dressed up as one", () => {
   for (const error of [new TypeError("bug"), new CopyError("missing", "gone"), "text", undefined]) {
     expect(volumeError(error, "write", "/a")).toBe(error);

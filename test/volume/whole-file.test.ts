@@ -99,6 +99,14 @@ describe.each(ways)("a small file written %s", (_name, write) => {
     expect(await readFile(`${place.path}/other`, "utf8")).toBe("x");
   });
 
+  it("in staging leaves a temporary file alone that another key of this run has made", async () => {
+    await using place = await temporaryDirectory();
+    using writer = writerAt(place.path, { placement: "staged", runStartedCtimeMs: 0 });
+    writer.writeWhole(target("a", 3), Buffer.from("one"));
+    await failure("unsupported", () => writer.writeWhole(target("a", 3), Buffer.from("two")));
+    expect(await readFile(`${place.path}/.oss-populator.v1.tmp`, "utf8")).toBe("one");
+  });
+
   it("in staging does not follow a symlink at its temporary name", async () => {
     await using place = await temporaryDirectory();
     await writeFile(`${place.path}/original`, "foreign");

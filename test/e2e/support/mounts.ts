@@ -29,6 +29,32 @@ export async function mountTmpfs(directory: string, options: string): Promise<Mo
   return mounted(`${directory}/tmpfs`, ["-t", "tmpfs", "-o", options, "tmpfs"]);
 }
 
+/** A fresh btrfs with a quota for all of it; undefined where there is none, or mounting is not permitted. */
+export async function mountWithQuota(directory: string, quotaBytes: number): Promise<QuotaMount | undefined> {
+  const image = `${directory}/btrfs.img`;
+  {
+    await using file = await open(image, "w");
+    await file.truncate(256 * 2 ** 20);
+  }
+  try {
+    await run("mkfs.btrfs", ["-q", image]);
+  } catch {
+    return undefined;
+  }
+  const mount = await mounted(`${directory}/btrfs`, ["-o", "loop", image], image);
+  if (mount === undefined) return undefined;
+  const allow = async (bytes: number): Promise<void> =>
+    void (await run("btrfs", ["qgroup", "limit", String(bytes), mount.path]));
+  await run("btrfs", ["quota", "enable", mount.path]);
+  await allow(quotaBytes);
+  return { ...mount, allow };
+}
+
+export interface QuotaMount extends Mount {
+  /** Sets another limit. */
+  allow(bytes: number): Promise<void>;
+}
+
 /** A fresh overlay on a tmpfs, which is no filesystem to be synced as a whole; undefined where mounting is not permitted. */
 export async function mountOverlay(directory: string): Promise<Mount | undefined> {
   const memory = await mountTmpfs(directory, "mode=0755");

@@ -18,8 +18,6 @@ import { type CrashingDisk, hole } from "./crashing-disk.ts";
 
 export const blockBytes = 4096;
 
-const forever = new AbortController().signal;
-
 /** Blocks as a crashing disk keeps them. */
 export function blocksOf(bytes: Uint8Array): string[] {
   const count = Math.ceil(bytes.length / blockBytes);
@@ -41,6 +39,8 @@ export class DiskPlane implements DataPlane {
   readonly #disk: CrashingDisk;
   readonly #clock: Clock;
   readonly #open = new Map<FileId, FileTarget>();
+  /** Its own, so that nothing of a run that was killed stays in memory. */
+  readonly #forever = new AbortController().signal;
   #nextFile = 1;
   #writtenBytes = 0;
 
@@ -169,7 +169,7 @@ export class DiskPlane implements DataPlane {
   }
 
   async #step(): Promise<void> {
-    await this.#clock.sleep(1, forever);
+    await this.#clock.sleep(1, this.#forever);
   }
 
   #keep(target: FileTarget): FileId {

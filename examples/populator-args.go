@@ -1,7 +1,7 @@
 // What a controller that is built on lib-volume-populator passes to our image.
 //
 //	populatormachinery.PodConfig{
-//		ImageName:     "registry.example.com/oss-populator:0.1.0",
+//		ImageName:     "images.example.com/oss-populator:0.1.0",
 //		DevicePath:    devicePath,
 //		MountPath:     mountPath,
 //		PopulatorArgs: populatorArgs,

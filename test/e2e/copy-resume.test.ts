@@ -147,7 +147,7 @@ test.concurrent("a copy that was stopped keeps all that was done, and another on
   const kept = await keptBytes(target);
   expect(kept).toBeGreaterThan(0);
   emulator.clearFaults();
-  await until("silence", () => emulator.counters.concurrentRequests === 0);
+  await until("silence", () => emulator.counters.openConnections === 0);
   emulator.resetCounters();
 
   const result = await scene.run("copy", ["--part-size", "1MiB"]);

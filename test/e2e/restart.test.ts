@@ -234,7 +234,7 @@ test.concurrent("with --allow-non-empty what an attempt has finished is not fetc
   const kept = open.flatMap(({ extents }) => extents).reduce((sum, { length }) => sum + length, 0);
   expect(kept).toBeGreaterThan(0);
   emulator.clearFaults();
-  await until("silence", () => emulator.counters.concurrentRequests === 0);
+  await until("silence", () => emulator.counters.openConnections === 0);
   emulator.resetCounters();
 
   expect(await scene.run("populate", args)).toMatchObject({ exitCode: 0, report: { objects: { skipped: made } } });

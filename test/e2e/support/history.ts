@@ -30,11 +30,21 @@ export class History {
     };
   }
 
-  /** What is wrong with the files at `root`: no version of their object, torn, of another time, or of no object at all. */
+  /** All that keeps `root` from being what a run that ended with 0 makes of the bucket. */
+  async faultsOf(root: string): Promise<string[]> {
+    return [...(await this.missingFiles(root)), ...(await this.wrongFiles(root)), ...(await this.leftovers(root))];
+  }
+
+  /** What is left at `root` of a run's own state and unfinished files. */
+  async leftovers(root: string): Promise<string[]> {
+    return [...(await readTree(root)).keys()].filter(isOurs);
+  }
+
+  /** What is wrong with the finished files at `root`: no version of their object, torn, of another time, or of no object at all. */
   async wrongFiles(root: string): Promise<string[]> {
     const wrong: string[] = [];
     for (const [path, { kind }] of await readTree(root)) {
-      if (kind === "directory" || path.startsWith("lost+found")) continue;
+      if (kind === "directory" || isOurs(path) || path.startsWith("lost+found")) continue;
       if (kind !== "file") wrong.push(`${path} is a ${kind}`);
       else if (!(await this.#isVersion(root, path))) wrong.push(`${path} is no version of its object`);
     }
@@ -67,4 +77,9 @@ export class History {
     this.#versions.set(key, [...(this.#versions.get(key) ?? []), object]);
     return object;
   }
+}
+
+/** Hidden names that no key can have. */
+function isOurs(path: string): boolean {
+  return path.split("/").some((segment) => segment.startsWith(".oss-populator"));
 }

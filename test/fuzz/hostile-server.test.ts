@@ -214,8 +214,8 @@ async function campaign(make: (options: TransportOptions) => Transport, scheme: 
   }
   report(name, { seed, objects: next, ...client.ends, kinds: Object.fromEntries(client.kinds) });
   if (fuzzSeconds > 0) expect([...server.taken.keys()].sort()).toEqual(Object.keys(ways).sort());
-  expect(client.ends.right).toBeGreaterThan(20);
-  expect(client.ends.refused).toBeGreaterThan(20);
+  expect(client.ends.right).toBeGreaterThan(2);
+  expect(client.ends.refused).toBeGreaterThan(2);
 }
 
 const makers = {

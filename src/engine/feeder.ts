@@ -3,7 +3,7 @@ import type { ExistingFile, ObjectEntry } from "../types.ts";
 import type { CheckpointState } from "./checkpoint.ts";
 import { comparePositions, type Position } from "./checkpoint-position.ts";
 import type { CopyOptions, CopyParts } from "./copy-run.ts";
-import { type Served, servedVersions } from "./current-version.ts";
+import { isLink, type Served, servedVersions } from "./current-version.ts";
 import { ancestorsOf, beginningsOf, pathOf, standingFiles } from "./earlier-files.ts";
 import type { Pages } from "./listing.ts";
 import { archived, type CopyTask, needsProbe, Planner } from "./plan.ts";
@@ -69,9 +69,8 @@ export class Feeder {
       this.#watchOrder(page.entries);
       const selected = page.entries.filter(({ key }) => this.#options.select(key.slice(this.#prefixLength)));
       for (const entry of selected) this.#digest.add(entry);
-      const own = new Set(selected.filter((entry) => this.#isOwn(entry, from?.frontier)));
-      const served = await this.#served([...own], signal);
-      await this.#feed(await this.#planPage(selected, own, served), signal);
+      const own = selected.filter((entry) => this.#isOwn(entry, from?.frontier));
+      await this.#feed(await this.#planPage(selected, own, await this.#served(own, signal)), signal);
     }
     ledger.listingEnded();
     logger.info("listing complete", { ...ledger.counts.listed });
@@ -129,7 +128,10 @@ export class Feeder {
     if (this.#doomed) return;
     // What an earlier run left of its open files is not counted as free: they cannot be asked to fit once more.
     for (const { task, existing } of tasks) if (!this.#hasRoom(task)) this.#parts.space.claim(task, existing);
-    for (const { task } of tasks) await this.#queue.put(task);
+    for (const { task } of tasks) {
+      const room = this.#queue.put(task);
+      if (room !== undefined) await room;
+    }
   }
 
   #hasRoom({ earlier = false, entry }: CopyTask): boolean {
@@ -138,6 +140,10 @@ export class Feeder {
 
   /** With links replaced by what they lead to; one that leads nowhere is its own failure. */
   async #served(entries: readonly ObjectEntry[], signal: AbortSignal): Promise<readonly ObjectEntry[]> {
+    if (!entries.some(isLink)) {
+      this.#parts.ledger.listed(entries);
+      return entries;
+    }
     const served = await servedVersions(entries, this.#parts, signal);
     this.#parts.ledger.listed(served.map(({ entry }) => entry));
     return this.#found(served);
@@ -151,33 +157,39 @@ export class Feeder {
   /** Plans those of `own` that are served; of what others copy only the names matter. */
   async #planPage(
     listed: readonly ObjectEntry[],
-    own: ReadonlySet<ObjectEntry>,
+    own: readonly ObjectEntry[],
     served: readonly ObjectEntry[],
   ): Promise<CopyTask[]> {
     const tasks: CopyTask[] = [];
-    let next = 0;
+    let nextOwn = 0;
+    let nextServed = 0;
     for (const entry of listed) {
-      const version = served[next];
-      if (!own.has(entry)) this.#planner.plan(entry);
-      else if (version?.key === entry.key) {
-        next++;
-        await this.#plan(version, this.#planner, tasks);
+      if (entry !== own[nextOwn]) {
+        this.#planner.plan(entry);
+        continue;
       }
+      nextOwn++;
+      const version = served[nextServed];
+      if (version?.key !== entry.key) continue;
+      nextServed++;
+      const refusal = this.#plan(version, this.#planner, tasks);
+      if (refusal !== undefined) await refusal;
     }
     return tasks;
   }
 
-  async #plan(entry: ObjectEntry, planner: Planner, tasks: CopyTask[]): Promise<void> {
+  /** Adds the entry's task; what is none is dealt with, at once but for a refusal, which is awaited. */
+  #plan(entry: ObjectEntry, planner: Planner, tasks: CopyTask[]): Promise<void> | undefined {
     const { ledger, checkpointer } = this.#parts;
     const planned = planner.plan(entry);
     if (planned.status === "task") {
       tasks.push(this.#earlier.has(entry.key) ? { ...planned.task, earlier: true } : planned.task);
-    } else if (planned.status === "refused") {
-      await this.#refused(entry, planned.error);
-    } else {
-      ledger.copied(entry.key, 0, undefined);
-      checkpointer?.list.passed(entry, "copied");
+      return undefined;
     }
+    if (planned.status === "refused") return this.#refused(entry, planned.error);
+    ledger.copied(entry.key, 0, undefined);
+    checkpointer?.list.passed(entry, "copied");
+    return undefined;
   }
 
   async #refused(entry: ObjectEntry, error: CopyError): Promise<void> {

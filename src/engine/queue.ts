@@ -17,13 +17,13 @@ export class BoundedQueue<T> {
     return this.#items.length - this.#head;
   }
 
-  /** Queues an item; resolves when there is room for another, or at once after `close`. */
-  async put(item: T): Promise<void> {
+  /** Queues an item; undefined if there is room for another, or after `close`, otherwise a promise of that. */
+  put(item: T): Promise<void> | undefined {
     this.#items.push(item);
     this.#takers.shift()?.();
-    if (this.length < this.#capacity || this.#closed) return;
+    if (this.length < this.#capacity || this.#closed) return undefined;
     wakeAll(this.#watchers);
-    await new Promise<void>((resolve) => {
+    return new Promise<void>((resolve) => {
       this.#producer = resolve;
     });
   }

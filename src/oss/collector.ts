@@ -12,14 +12,14 @@ export class Collector {
     this.#limitBytes = limitBytes;
   }
 
+  /** Makes room at once for as many bytes as are announced. */
+  expect(bytes: number): void {
+    this.#grow(bytes);
+  }
+
   /** Memory for the next bytes. */
   buffer(): Uint8Array {
-    if (this.#used === this.#memory.length) {
-      // One byte more than the limit, so that a body of just that size is told from a longer one.
-      const grown = new Uint8Array(Math.min(Math.max(firstBytes, 2 * this.#memory.length), this.#limitBytes + 1));
-      grown.set(this.#memory);
-      this.#memory = grown;
-    }
+    if (this.#used === this.#memory.length) this.#grow(Math.max(firstBytes, 2 * this.#memory.length));
     return this.#memory.subarray(this.#used);
   }
 
@@ -31,5 +31,12 @@ export class Collector {
 
   bytes(): Uint8Array {
     return this.#memory.subarray(0, this.#used);
+  }
+
+  #grow(bytes: number): void {
+    // One byte more than the limit, so that a body of just that size is told from a longer one.
+    const grown = Buffer.allocUnsafeSlow(Math.min(bytes, this.#limitBytes + 1));
+    grown.set(this.#memory.subarray(0, this.#used));
+    this.#memory = grown;
   }
 }

@@ -27,7 +27,6 @@ const words = new Map(
  */
 const usual =
   /\s*<Contents>\s*<Key>([ !-%'-;=?-~]+)<\/Key>\s*<LastModified>([^<&\s]+)<\/LastModified>\s*<ETag>([!-%'-;=?-~]+)<\/ETag>\s*<Type>(\w+)<\/Type>\s*<Size>(\d{1,16})<\/Size>\s*<StorageClass>(\w+)<\/StorageClass>\s*<\/Contents>/y;
-const keyTag = "<Key>";
 const etagTag = "<ETag>";
 /** What a header may carry: the ETag goes back in `If-Match`. */
 const headerSafe = /^[\x20-\x7e]+$/;
@@ -58,10 +57,9 @@ export function parseListing(document: Uint8Array | string): Listing {
 function next(xml: XmlScanner, entries: Draft[]): string | undefined {
   for (let found = xml.take(usual); found !== undefined; found = xml.take(usual)) {
     const [text, key = "", modified = "", etag = "", type = "", size = "", storageClass = ""] = found;
-    const keyAt = found.index + text.indexOf(keyTag) + keyTag.length;
-    const etagAt = keyAt + key.length + text.slice(keyAt - found.index + key.length).indexOf(etagTag) + etagTag.length;
+    const etagAt = found.index + text.indexOf(etagTag, key.length) + etagTag.length;
     entries.push({
-      key: xml.copy(keyAt, keyAt + key.length),
+      key, // a slice of the page, until the page is finished
       sizeBytes: parseCount(size, "Size"),
       etag: xml.copy(etagAt, etagAt + etag.length),
       modifiedMs: parseTimestamp(modified),
@@ -90,7 +88,7 @@ function finishPage(entries: Draft[], fields: ReadonlyMap<string, string>, prefi
     refuse(`it announces ${keyCount} keys and holds ${entries.length + prefixes}`);
   }
   // The service may name the encoding after the keys. Its SDKs decode the token along with them.
-  const decode = encodingType === "url" ? decodePercent : (text: string) => text;
+  const decode = encodingType === "url" ? decodePercent : ownText;
   for (const entry of entries) entry.key = decode(entry.key);
   const token = decode(fields.get("NextContinuationToken") ?? "");
   return {
@@ -137,9 +135,14 @@ function parseEntry(xml: XmlScanner): Draft {
   };
 }
 
-/** Short words come as slices of the page; an entry must not keep the page in memory. */
+/** Short words come as slices of the page, like keys. */
 function intern(word: string): string {
-  return words.get(word) ?? Buffer.from(word, "latin1").toString();
+  return words.get(word) ?? ownText(word);
+}
+
+/** The same text, but no slice: an entry must not keep the page in memory. */
+function ownText(text: string): string {
+  return Buffer.from(text).toString();
 }
 
 function once(xml: XmlScanner, name: string, previous: string | undefined, value: string): string {
@@ -194,9 +197,7 @@ function parseAnyTimestamp(text: string): number {
 
 /** Undoes `%XX` only: official SDKs disagree about `+`, which stays what it is. */
 function decodePercent(text: string): string {
-  if (!text.includes("%")) return text;
-  const slashes = text.replaceAll("%2F", "/");
-  if (!slashes.includes("%")) return slashes;
+  if (!text.includes("%")) return ownText(text);
   try {
     return decodeURIComponent(text);
   } catch (cause) {

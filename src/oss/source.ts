@@ -121,6 +121,8 @@ class PageBody implements Acceptor<ResponseHead> {
   readonly #body = new Collector(maxPageBytes);
 
   accept(head: ResponseHead, _flow: Flow): ResponseHead {
+    const announced = Number(head.headers["content-length"] ?? 0); // a length, or the transport had refused it
+    if (announced > 0) this.#body.expect(announced);
     return expect200(head, "the listing");
   }
 

@@ -39,7 +39,7 @@ test("the producer goes on when the queue is half empty", async () => {
   const queue = new BoundedQueue<number>(4);
   for (const item of [1, 2, 3]) await queue.put(item);
   let resumed = false;
-  const full = queue.put(4).then(() => {
+  const full = queue.put(4)?.then(() => {
     resumed = true;
   });
   await queue.take();
@@ -84,7 +84,7 @@ test("it is settled when it is full", async () => {
   await queue.put(1);
   await turn();
   expect(settled).toBe(false);
-  queue.put(2).catch(() => {});
+  void queue.put(2);
   await waiting;
   await queue.settled();
 });

@@ -86,8 +86,19 @@ export class DeviceAttempt implements AttemptNote {
     const [owner, checkpoint] =
       found.status === "ours" ? [found.state.owner, this.from && found.state.checkpoint] : [undefined, undefined];
     const reachBytes = Math.max(this.#reachBytes, object.entry.sizeBytes);
-    const begun = { owner: nextAttempt(fresh, owner), checkpoint, reachBytes };
+    const begun = { owner: nextAttempt(fresh, owner), checkpoint, reachBytes, shownPercent: this.shownPercent };
     this.#keeper = await DeviceStateKeeper.begin(device, found, begun);
+  }
+
+  /** What watchers of the metrics have been shown of the work that this attempt goes on with. */
+  get shownPercent(): number {
+    const { found } = this.#job;
+    return this.from && found.status === "ours" ? found.state.shownPercent : 0;
+  }
+
+  /** Keeps a percentage that is about to be shown. Throws CopyError. */
+  async show(percent: number): Promise<void> {
+    await this.#keeper?.show(percent);
   }
 
   /** How data threads write to the device. */

@@ -2,13 +2,12 @@ import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
-import { parseCheckpoint } from "../../src/engine/checkpoint-format.ts";
 import { Device } from "../../src/volume/device.ts";
 import { DeviceStateKeeper } from "../../src/volume/device-state.ts";
-import { chooseDeviceState, parseDeviceState } from "../../src/volume/device-state-format.ts";
+import { parseDeviceState } from "../../src/volume/device-state-format.ts";
 import { canAttachLoop, differenceFrom, type LoopDevice } from "../support/devices.ts";
 import type { CliResult, CliRun } from "./support/cli.ts";
-import { type DeviceScene, imageKey, openDeviceScene } from "./support/device-scene.ts";
+import { type DeviceScene, imageKey, keptOn, openDeviceScene } from "./support/device-scene.ts";
 import { expectRefusal } from "./support/refusal.ts";
 import { bucketName } from "./support/scene.ts";
 import { until as untilWithin } from "./support/waiting.ts";
@@ -24,16 +23,6 @@ const stateAt = deviceBytes - 2 * placeBytes;
 
 /** Runs that write to a device of their own side by side take their time. */
 const until = (what: string, isSo: () => boolean | Promise<boolean>): Promise<void> => untilWithin(what, isSo, 40_000);
-
-/** Bytes behind the first mebibyte that the state on the device vouches for. */
-async function keptOn(device: LoopDevice, atBytes = stateAt): Promise<number> {
-  const places = await Promise.all([0, 1].map((i) => device.read(atBytes + i * placeBytes, placeBytes)));
-  const found = chooseDeviceState(places.map(parseDeviceState));
-  const text = found.status === "ours" ? found.state.checkpoint : undefined;
-  const loaded = text === undefined ? undefined : parseCheckpoint(text);
-  const open = loaded?.status === "ok" ? loaded.state.open : [];
-  return open.flatMap(({ extents }) => extents).reduce((sum, { length }) => sum + length, 0);
-}
 
 async function kill(running: CliRun): Promise<void> {
   running.child.kill("SIGKILL");
@@ -83,11 +72,11 @@ describe.skipIf(!canAttachLoop)("an object on its way to a device", { timeout: 1
     for (const more of [24, 24]) {
       await using running = scene.start("populate", [...parts, "--throughput", "16"]);
       const wanted = kept + more * mib;
-      await until("extents", async () => (await keptOn(scene.device, at)) > wanted);
+      await until("extents", async () => (await keptOn(scene.device, device.bytes)) > wanted);
       await kill(running);
       expect(await scene.device.isZero(0, mib)).toBe(true);
-      expect(await keptOn(scene.device, at)).toBeGreaterThan(kept);
-      kept = await keptOn(scene.device, at);
+      expect(await keptOn(scene.device, device.bytes)).toBeGreaterThan(kept);
+      kept = await keptOn(scene.device, device.bytes);
     }
     await until("silence", () => emulator.counters.openConnections === 0);
     const before = emulator.counters.objectBytesSent;
@@ -108,7 +97,7 @@ describe.skipIf(!canAttachLoop)("an object on its way to a device", { timeout: 1
 
   test.concurrent("keeps on SIGTERM what is done, but for its first mebibyte", async () => {
     await using scene = await openStopped();
-    const kept = await keptOn(scene.device);
+    const kept = await keptOn(scene.device, deviceBytes);
     expect(kept).toBeGreaterThan(4 * mib);
     expect(kept % mib).toBe(0);
     const before = scene.emulator.counters.objectBytesSent;

@@ -2,6 +2,7 @@ import type { Config } from "./config/config.ts";
 import { buildReport } from "./engine/report.ts";
 import { judge, type Verdict } from "./engine/verdict.ts";
 import type { AttemptNote } from "./run/attempt.ts";
+import { readCertificates } from "./run/certificates.ts";
 import { runCopy } from "./run/copy.ts";
 import { runOnDevice } from "./run/device.ts";
 import type { RunHost } from "./run/host.ts";
@@ -27,6 +28,7 @@ export async function run(config: Config, host: RunHost): Promise<RunResult> {
   let note: AttemptNote | undefined;
   let thrown: { readonly error: unknown } | undefined;
   try {
+    state.ca = await readCertificates(config.source, host);
     await host.onStart(state);
     host.signal.throwIfAborted();
     const device = await findDevice(config.target.directory);

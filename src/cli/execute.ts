@@ -86,7 +86,7 @@ export async function execute(config: Config, around: Surroundings): Promise<num
     if (isHeld) await hold(holdMs(failHoldMs, failHoldGrows, failuresInARow), logger, signals.hurry);
   }
   await metrics?.[Symbol.asyncDispose]();
-  await quit(config.output.quitUrl, logger, signals.hurry);
+  await quit(config.output, state?.ca, logger, signals.hurry);
   return report.exitCode;
 }
 

@@ -5,7 +5,9 @@ import { escapeControls } from "../observe/escape.ts";
 import { createLogDestination, createLogger } from "../observe/log.ts";
 import { secretsOfUrl } from "../observe/send.ts";
 import { writeTerminationLog } from "../observe/termination-log.ts";
+import { readCertificates } from "../run/certificates.ts";
 import { hold } from "./hold.ts";
+import { readText } from "./input.ts";
 import { quit } from "./quit.ts";
 import type { Signals } from "./signals.ts";
 
@@ -31,6 +33,11 @@ export async function refuse(
   const warning = await writeTerminationLog(verdict, output.terminationLog, { create: output.terminationLogGiven });
   if (warning !== undefined) logger.warn("termination log", { problem: warning });
   await hold(output.failHoldMs, logger, signals.hurry);
-  await quit(output.quitUrl, logger, signals.hurry);
+  await quit(output, await certificatesOf(output), logger, signals.hurry);
   return exitCodes.configuration;
+}
+
+/** As a run would trust them; those that cannot be read are one problem among the others, if it was reached. */
+async function certificatesOf(output: ReturnType<typeof parseFallback>): Promise<string | undefined> {
+  return output.quitUrl === undefined ? undefined : readCertificates(output, { readText }).catch(() => undefined);
 }

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { makeCertificate } from "../emulator/certificate.ts";
 import { recordHttp } from "../support/http-recorder.ts";
 import { startCli } from "./support/cli.ts";
 import { bucketName, openScene, type Scene } from "./support/scene.ts";
@@ -99,6 +100,40 @@ test.concurrent("a sidecar that is not there is a warning and changes nothing", 
   expect(result).toMatchObject({ exitCode: 0 });
   expect(result.lines.at(-1)).toMatchObject({ level: "warn", problem: expect.stringContaining("ECONNREFUSED") });
   expect(result.stderr).not.toContain("token=x");
+});
+
+test.concurrent("a gateway and a sidecar may have certificates of a private authority, which --ca-file names", async () => {
+  await using scene = await openFilled();
+  await using certificate = await makeCertificate();
+  await using server = await recordHttp(undefined, certificate);
+  const outlets = ["--metrics-push", server.url, "--quit-url", `${server.url}/quit`];
+  const refused = await scene.run("populate", outlets);
+  expect(refused.exitCode).toBe(0);
+  const problems = refused.lines.flatMap(({ level, problem }) => (level === "warn" ? [problem] : []));
+  expect(problems.length).toBeGreaterThanOrEqual(2);
+  for (const problem of problems) expect(problem).toMatch(/^cannot (push|tell) .*: self-signed certificate/);
+  expect(server.received).toEqual([]);
+
+  const trusting = [...outlets, "--ca-file", certificate.caFile];
+  const result = await scene.run("populate", trusting, { target: await scene.scratch.directory("another") });
+  expect(result.exitCode).toBe(0);
+  expect(result.lines.filter(({ level }) => level === "warn")).toEqual([]);
+  expect(numberOf("oss_populator_exit_code", server.received.at(-2)?.body)).toBe(0);
+  expect(server.received.at(-1)).toMatchObject({ method: "POST", url: "/quit" });
+
+  const before = server.received.length;
+  expect(await scene.run("populate", [...trusting, "--throughput", "fast"])).toMatchObject({ exitCode: 2 });
+  expect(server.received.slice(before)).toMatchObject([{ method: "POST", url: "/quit" }]);
+});
+
+test.concurrent("a certificate file that has none is told as wrong options are", async () => {
+  await using scene = await openFilled();
+  await using sidecar = await recordHttp();
+  const args = ["--metrics-push", sidecar.url, "--quit-url", `${sidecar.url}/quit`, "--ca-file", "/nothing-there"];
+  const result = await scene.run("populate", args);
+  expect(result).toMatchObject({ exitCode: 2, report: { exitCode: 2 } });
+  expect(result.report?.reason).toContain("--ca-file: cannot use /nothing-there: ENOENT");
+  expect(sidecar.received.at(-1)).toMatchObject({ method: "POST", url: "/quit" });
 });
 
 test.concurrent("a free port for the metrics is told in the log, and serves metrics, health and progress", async () => {

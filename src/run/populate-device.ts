@@ -8,7 +8,7 @@ import { eraseDeviceState, readDeviceState } from "../volume/device-state.ts";
 import type { AttemptNote } from "./attempt.ts";
 import { connect } from "./connect.ts";
 import { copySelected } from "./copy.ts";
-import { DeviceAttempt, type DeviceJob, hasRoom, isOurs } from "./device-attempt.ts";
+import { DeviceAttempt, type DeviceJob, hasRoom, isOurs, notYetBegun } from "./device-attempt.ts";
 import { holdDevice } from "./hold-target.ts";
 import type { RunHost } from "./host.ts";
 import { onlyObject } from "./only-object.ts";
@@ -33,6 +33,8 @@ export async function populateDevice(
   if (found.status === "ours") {
     tellOfEarlier(found.state.owner, config, host);
     state.firstStartedAt = found.state.owner.firstStartedAt;
+    // What somebody has begun to write over is not ours to note anything in.
+    if (!holdsData || isOurs(found)) onAttempt(notYetBegun(path, config));
   }
   await using connection = await connect(config, host, state);
   const source = await openSource(config, connection, host, state);

@@ -8,7 +8,7 @@ import {
   stringifyDeviceState,
 } from "./device-state-format.ts";
 import { blockBytes } from "./direct-file.ts";
-import { type RecordedFailure, withFailure } from "./owner-format.ts";
+import { type OwnerRecord, type RecordedFailure, withFailure } from "./owner-format.ts";
 
 /** Of two places each save takes the other one: one that is cut short leaves the former state. */
 const places = 2;
@@ -109,11 +109,14 @@ export class DeviceStateKeeper {
   }
 
   /** Notes how the attempt ended; how often in a row it ended so is the answer. */
-  async failed(failure: Omit<RecordedFailure, "inARow">): Promise<number> {
-    const reason = failure.reason.slice(0, mostReasonChars);
-    const owner = withFailure(this.#state.owner, { ...failure, reason });
-    await this.#save({ owner });
-    return owner.lastFailure?.inARow ?? 1;
+  failed(failure: Omit<RecordedFailure, "inARow">): Promise<number> {
+    return this.#noteFailure(this.#state.owner, failure);
+  }
+
+  /** The same for an attempt that has not begun. */
+  failedAtOnce(failure: Omit<RecordedFailure, "inARow">): Promise<number> {
+    const { owner } = this.#state;
+    return this.#noteFailure({ ...owner, attempts: owner.attempts + 1 }, failure);
   }
 
   /**
@@ -126,6 +129,13 @@ export class DeviceStateKeeper {
       await this.#write({ ...this.#state, shownPercent, sequence: this.#state.sequence + 1 });
       this.#state = { ...this.#state, shownPercent };
     });
+  }
+
+  async #noteFailure(before: OwnerRecord, failure: Omit<RecordedFailure, "inARow">): Promise<number> {
+    const reason = failure.reason.slice(0, mostReasonChars);
+    const owner = withFailure(before, { ...failure, reason });
+    await this.#save({ owner });
+    return owner.lastFailure?.inARow ?? 1;
   }
 
   #save(change: Partial<DeviceState>): Promise<void> {

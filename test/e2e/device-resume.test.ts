@@ -109,6 +109,29 @@ describe.skipIf(!canAttachLoop)("an object on its way to a device", { timeout: 1
     expect(result.lines.find(({ event }) => event === "resuming")).toMatchObject({ bytes: kept });
   });
 
+  test.concurrent("remembers an attempt that failed before its first byte, and goes on after it", async () => {
+    await using scene = await openStopped();
+    const kept = await keptOn(scene.device, deviceBytes);
+    const held = { bucket: "no-such-bucket" };
+    for (const _ of [1, 2]) {
+      expect(await scene.run("populate", [...parts, "--fail-hold", "1ms"], held)).toMatchObject({ exitCode: 3 });
+    }
+    expectRefusal(await scene.run("populate", [...parts], held), 3, "no-such-bucket"); // not held, not told
+    const result = await scene.run("populate", parts);
+    const told = result.lines.find(({ event }) => event.includes("earlier attempt"));
+    expect(told).toMatchObject({ attempts: 3, lastExitCode: 3, failedInARow: 2 });
+    expect(told?.lastFailure).toContain("no-such-bucket");
+    expect(result.lines.find(({ event }) => event === "resuming")).toMatchObject({ bytes: kept });
+    await expectComplete(scene, result);
+  });
+
+  test.concurrent("leaves a blank device blank if it fails before its first byte", async () => {
+    await using scene = await openDeviceScene(objectBytes, deviceBytes);
+    const result = await scene.run("populate", [...parts, "--fail-hold", "1ms"], { bucket: "no-such-bucket" });
+    expectRefusal(result, 3, "no-such-bucket");
+    expect(await scene.device.isZero(0, deviceBytes)).toBe(true);
+  });
+
   test.concurrent.each([
     ["--no-resume", [], /--no-resume/],
     ["--resume-within", ["1ms"], /--resume-within/],
@@ -235,8 +258,10 @@ describe.skipIf(!canAttachLoop)("a state on a device", { timeout: 120_000 }, () 
     await using scene = await openStopped();
     const foreign = randomBytes(512);
     await scene.device.write(0, foreign);
-    expectRefusal(await scene.run("populate", parts), 5, "holds data");
+    const end = await scene.device.read(stateAt, 2 * placeBytes);
+    expectRefusal(await scene.run("populate", [...parts, "--fail-hold", "1ms"]), 5, "holds data");
     expect(await scene.device.read(0, 512)).toEqual(foreign);
+    expect(await scene.device.read(stateAt, 2 * placeBytes)).toEqual(end);
     const result = await scene.run("populate", [...parts, "--allow-non-empty"]);
     expectStartedOver(result, /something else has written/);
     await expectComplete(scene, result);

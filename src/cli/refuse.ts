@@ -20,7 +20,7 @@ export async function refuse(
   signals.settle(exitCodes.configuration);
   const destination = createLogDestination();
   const text = output.logFormat === "text" || (output.logFormat === "auto" && process.stderr.isTTY === true);
-  const logger = await createLogger({
+  const logger = createLogger({
     format: "json",
     level: output.logLevel,
     destination,

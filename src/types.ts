@@ -117,12 +117,20 @@ export interface ResponseHandler {
 }
 
 /** HTTP to one origin over kept-alive connections. Retries nothing; follows no redirect; decodes no content coding. */
-export interface Transport extends AsyncDisposable {
+/** Takes one response to its end; `ended` or `failed` is the last call, and made once. */
+export interface Receiver extends ResponseHandler {
+  /** The body ended where its framing said. */
+  ended(): void;
   /**
-   * Resolves when the body ended where its framing said. Rejects with CopyError `unreachable` (no connection),
-   * `interrupted` (ended early, stalled, too slow) or `protocol` (malformed), or with the signal's reason.
+   * With CopyError `unreachable` (no connection), `interrupted` (ended early, stalled, too slow) or `protocol`
+   * (malformed), with what a method of the handler threw, or with the signal's reason.
    */
-  request(request: HttpRequest, handler: ResponseHandler, signal: AbortSignal): Promise<void>;
+  failed(error: unknown): void;
+}
+
+export interface Transport extends AsyncDisposable {
+  /** Sends a request. The receiver is told of everything else, and of nothing before this call has returned. */
+  send(request: HttpRequest, receiver: Receiver, signal: AbortSignal): void;
 }
 
 export interface TransportTimeouts {

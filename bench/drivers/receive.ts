@@ -5,6 +5,7 @@
 import { readFileSync } from "node:fs";
 import { SocketTransport } from "../../src/oss/http/socket-transport.ts";
 import type { ResponseHandler } from "../../src/types.ts";
+import { requested } from "../../test/support/requested.ts";
 
 const [url = "", connections, keysFile = "", caFile] = process.argv.slice(2);
 const partBytes = 8 * 2 ** 20;
@@ -42,7 +43,7 @@ async function receive(buffer: Uint8Array): Promise<void> {
     },
   };
   for (let part = parts.pop(); part !== undefined; part = parts.pop()) {
-    await transport.request({ method: "GET", ...part }, handler, signal);
+    await requested(transport, { method: "GET", ...part }, handler, signal);
   }
 }
 

@@ -1,5 +1,3 @@
-import { createHash } from "node:crypto";
-import { chooseCheck } from "../checksum/check.ts";
 import { CopyError } from "../errors.ts";
 import type { ObjectReader } from "../oss/object-reader.ts";
 import type {
@@ -13,14 +11,13 @@ import type {
   RangeResult,
   SafePath,
   Transport,
-  Verification,
   WholeRequest,
   WholeWatcher,
 } from "../types.ts";
 import type { OpenFile, TargetWriter } from "../volume/target-writer.ts";
 import { RangeSink } from "./range-sink.ts";
-import { largestWholeBytes, leaseBytes, type Slabs } from "./slabs.ts";
-import { WholeSink } from "./whole-sink.ts";
+import { largestWholeBytes, leaseBytes, type SlabLease, type Slabs } from "./slabs.ts";
+import { type Totals, WholeCopy, type WholeParts, type WholePlace } from "./whole-copy.ts";
 
 export interface LocalPlaneParts {
   readonly transport: Transport;
@@ -38,11 +35,13 @@ export class LocalPlane implements DataPlane {
   readonly wholeBytes = largestWholeBytes;
   readonly #parts: LocalPlaneParts;
   readonly #files = new Map<FileId, OpenFile>();
-  readonly #totals = { receivedBytes: 0, writtenBytes: 0, sourceSeconds: 0, diskSeconds: 0 };
+  readonly #totals: Totals = { receivedBytes: 0, writtenBytes: 0, sourceSeconds: 0, diskSeconds: 0 };
+  readonly #wholes: WholeParts;
   #nextFile = 1;
 
   constructor(parts: LocalPlaneParts) {
     this.#parts = parts;
+    this.#wholes = { slabs: parts.slabs, writer: parts.writer, totals: this.#totals };
   }
 
   get heldBytes(): number {
@@ -54,32 +53,26 @@ export class LocalPlane implements DataPlane {
   }
 
   copyWholes(requests: readonly WholeRequest[], signal: AbortSignal, watcher: WholeWatcher): void {
-    for (const [index, request] of requests.entries()) {
-      this.#copyWhole(request, signal).then(
-        (verification) => watcher.copied(index, verification),
-        (error: unknown) => watcher.failed(index, error),
-      );
+    const { slabs } = this.#parts;
+    for (let index = 0; index < requests.length; index++) {
+      const request = requests[index];
+      if (request === undefined) continue;
+      const { sizeBytes } = request.target;
+      const lease = slabs.tryLease(sizeBytes);
+      if (lease) this.#startWhole(request, { index, watcher }, lease, signal);
+      else {
+        slabs.lease(sizeBytes).then(
+          (later) => this.#startWhole(request, { index, watcher }, later, signal),
+          (error: unknown) => watcher.failed(index, error),
+        );
+      }
     }
   }
 
-  async #copyWhole({ key, etag, target }: WholeRequest, signal: AbortSignal): Promise<Verification> {
-    const { reader, slabs, writer } = this.#parts;
-    using lease = slabs.tryLease(target.sizeBytes) ?? (await slabs.lease(target.sizeBytes));
-    const [slab] = lease.slabs;
-    if (!slab) throw new RangeError("a lease without a slab");
-    const sink = new WholeSink(slab, target.sizeBytes);
-    const startMs = performance.now();
-    const head = await this.#counted(() => reader.read({ key, etag, objectBytes: target.sizeBytes }, sink, signal));
-    const receivedMs = performance.now();
-    this.#totals.receivedBytes += target.sizeBytes;
-    this.#totals.sourceSeconds += (receivedMs - startMs) / 1000;
-    const crc = slabs.kernel.update(0n, slab.offset, target.sizeBytes);
-    const verification = verifyWhole(key, head, crc, sink.bytes);
-    if (writer.prefersPool) await writer.writeWholePooled(target, sink.bytes);
-    else writer.writeWhole(target, sink.bytes);
-    this.#totals.writtenBytes += target.sizeBytes;
-    this.#totals.diskSeconds += (performance.now() - receivedMs) / 1000;
-    return verification;
+  #startWhole(request: WholeRequest, place: WholePlace, lease: SlabLease, signal: AbortSignal): void {
+    const { key, etag, target } = request;
+    const copy = new WholeCopy(this.#wholes, request, place, lease);
+    this.#parts.reader.start({ key, etag, objectBytes: target.sizeBytes }, copy, signal);
   }
 
   async openFile(target: FileTarget): Promise<FileId> {
@@ -193,20 +186,4 @@ export class LocalPlane implements DataPlane {
       throw error;
     }
   }
-}
-
-function verifyWhole(key: string, head: ObjectHead, crc: bigint, bytes: Uint8Array): Verification {
-  const check = chooseCheck(head);
-  if (check.by === "length") return "lengthOnly";
-  if (check.by === "crc64") {
-    if (crc === check.expected) return "crc64";
-    throw new CopyError(
-      "corrupt",
-      `object ${JSON.stringify(key)}: CRC-64 is ${crc}, the service says ${check.expected}`,
-    );
-  }
-  const md5 = createHash("md5").update(bytes).digest("base64");
-  if (md5 === check.expected) return "md5";
-  if (!check.binding) return "lengthOnly";
-  throw new CopyError("corrupt", `object ${JSON.stringify(key)}: MD5 is ${md5}, the service says ${check.expected}`);
 }

@@ -43,7 +43,8 @@ export class SlabPool {
 
   /** Undefined when there are not so many now, or others wait for some. */
   tryLease(count: number): Slab[] | undefined {
-    return this.#waiting.length === 0 && this.#free.length >= count ? this.#free.splice(-count) : undefined;
+    if (this.#waiting.length > 0 || this.#free.length < count) return undefined;
+    return this.#free.splice(-count);
   }
 
   release(slabs: readonly Slab[]): void {

@@ -1,9 +1,9 @@
 /** One GET of exactly the version and the bytes that were asked for; anything else is an error, never data. */
 
 import { CopyError } from "../errors.ts";
-import type { ByteRange, Flow, ObjectHead, ResponseHead, Transport } from "../types.ts";
+import type { ByteRange, Flow, HttpRequest, ObjectHead, ResponseHead, Transport } from "../types.ts";
 import { type RefusedRequest, subjectOf } from "./error-response.ts";
-import { type Acceptor, exchange } from "./exchange.ts";
+import { send, type Taker } from "./exchange.ts";
 import { contentLength, objectHead, sameEtag, unquoted } from "./object-head.ts";
 import { printable } from "./printable.ts";
 import type { RequestBuilder } from "./request.ts";
@@ -16,6 +16,14 @@ export interface BodySink {
   buffer(): Uint8Array | undefined;
   /** The first `bytes` of the memory handed out last hold the next bytes. */
   filled(bytes: number): void;
+}
+
+/** A sink that is told of the end; one of the two is the last call, and made once. */
+export interface ObjectSink extends BodySink {
+  /** The sink has got every byte asked for and no other. */
+  ended(head: ObjectHead): void;
+  /** With a CopyError that carries the body bytes received, the sink's error or the signal's reason. */
+  failed(error: unknown): void;
 }
 
 export interface ReadRequest {
@@ -36,17 +44,31 @@ export class ObjectReader {
     this.#requests = requests;
   }
 
-  /**
-   * Resolves when the sink has got every byte asked for and no other. Rejects with a CopyError that carries the body bytes
-   * received, the sink's error or the signal's reason; the sink may have got bytes by then.
-   */
-  async read(read: ReadRequest, sink: BodySink, signal: AbortSignal): Promise<ObjectHead> {
-    const request = this.#requests.build({ method: "GET", key: read.key, headers: conditions(read) });
+  /** Sends the request; the sink is told of everything else, after this call has returned. */
+  start(read: ReadRequest, sink: ObjectSink, signal: AbortSignal): void {
     const asked = { operation: "get", key: read.key } as const;
-    const expectation = new Expectation(read, asked, sink);
-    const { accepted } = await exchange(this.#transport, request, asked, expectation, signal);
-    expectation.end();
-    return accepted;
+    let request: HttpRequest;
+    try {
+      request = this.#requests.build({ method: "GET", key: read.key, headers: conditions(read) });
+    } catch (error) {
+      queueMicrotask(() => sink.failed(error));
+      return;
+    }
+    send(this.#transport, request, asked, new Expectation(read, asked, sink), signal);
+  }
+
+  /** The same as a promise, which rejects with what `failed` is told; the sink may have got bytes by then. */
+  read(read: ReadRequest, sink: BodySink, signal: AbortSignal): Promise<ObjectHead> {
+    return new Promise((ended, failed) => {
+      const told: ObjectSink = {
+        accept: (head, flow) => sink.accept(head, flow),
+        buffer: () => sink.buffer(),
+        filled: (bytes) => sink.filled(bytes),
+        ended,
+        failed,
+      };
+      this.start(read, told, signal);
+    });
   }
 }
 
@@ -64,14 +86,14 @@ function conditions({ key, etag, objectBytes, range }: ReadRequest): Record<stri
   };
 }
 
-class Expectation implements Acceptor<ObjectHead> {
+class Expectation implements Taker<ObjectHead> {
   readonly #read: ReadRequest;
-  readonly #sink: BodySink;
+  readonly #sink: ObjectSink;
   readonly #asked: RefusedRequest;
   readonly #bodyBytes: number;
   #receivedBytes = 0;
 
-  constructor(read: ReadRequest, asked: RefusedRequest, sink: BodySink) {
+  constructor(read: ReadRequest, asked: RefusedRequest, sink: ObjectSink) {
     this.#read = read;
     this.#asked = asked;
     this.#sink = sink;
@@ -107,11 +129,17 @@ class Expectation implements Acceptor<ObjectHead> {
     this.#sink.filled(bytes);
   }
 
-  /** The body has ended. */
-  end(): void {
-    if (this.#receivedBytes === this.#bodyBytes) return;
+  ended(head: ObjectHead): void {
+    if (this.#receivedBytes === this.#bodyBytes) {
+      this.#sink.ended(head);
+      return;
+    }
     const message = `${subjectOf(this.#asked)}: the body ended after ${this.#receivedBytes} of ${this.#bodyBytes} bytes`;
-    throw new CopyError("interrupted", message, { receivedBytes: this.#receivedBytes });
+    this.failed(new CopyError("interrupted", message, { receivedBytes: this.#receivedBytes }));
+  }
+
+  failed(error: unknown): void {
+    this.#sink.failed(error);
   }
 
   #checkStatus({ status, headers }: ResponseHead): void {

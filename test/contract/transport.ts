@@ -6,6 +6,7 @@ import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { CopyError, type ErrorKind } from "../../src/errors.ts";
 import type { TransportOptions } from "../../src/oss/http/transport-options.ts";
 import type { HttpRequest, ResponseHandler, Transport } from "../../src/types.ts";
+import { requested } from "../support/requested.ts";
 import { testCertificate } from "./transport-certificate.ts";
 import { Collector, listen, ok, pattern, type RawServer, type Received, rawServer } from "./transport-server.ts";
 
@@ -73,7 +74,7 @@ export function describeTransport(name: string, make: Make): void {
             if (size / bufferBytes > 20_000) continue;
             for (const pause of [() => false, sometimes]) {
               const collector = new Collector(bufferBytes, pause);
-              await setup.transport.request({ ...get, path: `/${size}` }, collector, never);
+              await requested(setup.transport, { ...get, path: `/${size}` }, collector, never);
               expect(collector.body.equals(pattern(size)), `${size} bytes in ${bufferBytes}`).toBe(true);
               expect(collector.heads).toBe(1);
             }
@@ -90,7 +91,7 @@ export function describeTransport(name: string, make: Make): void {
       const collectors = await Promise.all(
         sizes.map(async (size) => {
           const collector = new Collector(8192, () => size % 2 === 0 && Math.random() < 0.3);
-          await setup.transport.request({ ...get, path: `/${size}` }, collector, never);
+          await requested(setup.transport, { ...get, path: `/${size}` }, collector, never);
           return collector;
         }),
       );
@@ -109,7 +110,7 @@ export function describeTransport(name: string, make: Make): void {
       }, one);
       for (let i = 0; i < 2; i++) {
         const collector = new Collector(3);
-        await setup.transport.request(get, collector, never);
+        await requested(setup.transport, get, collector, never);
         expect(collector.body.toString()).toBe("hello 0123456789");
       }
       expect(setup.server.connections).toBe(1);
@@ -118,7 +119,7 @@ export function describeTransport(name: string, make: Make): void {
     test("of an error may end with the connection", async () => {
       await using setup = await setUp(raw("HTTP/1.1 503 Busy\r\nConnection: close\r\n\r\n<Error/>", "end"));
       const collector = new Collector();
-      await setup.transport.request(get, collector, never);
+      await requested(setup.transport, get, collector, never);
       expect(collector.headSeen?.status).toBe(503);
       expect(collector.body.toString()).toBe("<Error/>");
     });
@@ -126,7 +127,7 @@ export function describeTransport(name: string, make: Make): void {
     test("of a success must have a length", async () => {
       for (const status of ["200 OK", "206 Partial Content"]) {
         await using setup = await setUp(raw(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\nhello`, "end"));
-        await expectFailure(setup.transport.request(get, new Collector(), never), "protocol");
+        await expectFailure(requested(setup.transport, get, new Collector(), never), "protocol");
       }
     });
 
@@ -140,7 +141,7 @@ export function describeTransport(name: string, make: Make): void {
       await using setup = await setUp(({ socket, request }) => socket.write(answers[request] ?? ""), one);
       for (const [i, status] of [200, 204, 304, 200].entries()) {
         const collector = new Collector();
-        await setup.transport.request(i === 0 ? { ...get, method: "HEAD" } : get, collector, never);
+        await requested(setup.transport, i === 0 ? { ...get, method: "HEAD" } : get, collector, never);
         expect(collector.headSeen?.status).toBe(status);
         expect(collector.body.toString()).toBe(i === 3 ? "hi" : "");
       }
@@ -152,7 +153,7 @@ export function describeTransport(name: string, make: Make): void {
     test("reach the handler with lower-case names and repeated headers joined", async () => {
       await using setup = await setUp(raw(ok("", "X-OSS-Request-Id: ABC\r\nx-a:  one \r\nX-A: two\r\nEmpty:\r\n")));
       const collector = new Collector();
-      await setup.transport.request(get, collector, never);
+      await requested(setup.transport, get, collector, never);
       expect(collector.headSeen).toEqual({
         status: 200,
         headers: { "content-length": "0", "x-oss-request-id": "ABC", "x-a": "one, two", empty: "" },
@@ -163,7 +164,7 @@ export function describeTransport(name: string, make: Make): void {
       const early = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n";
       await using setup = await setUp(raw(Buffer.concat([Buffer.from(early), ok("hello")])));
       const collector = new Collector();
-      await setup.transport.request(get, collector, never);
+      await requested(setup.transport, get, collector, never);
       expect(collector.headSeen?.status).toBe(200);
       expect(collector.body.toString()).toBe("hello");
     });
@@ -184,7 +185,7 @@ export function describeTransport(name: string, make: Make): void {
       test(`${what} are refused`, async () => {
         await using setup = await setUp(raw(answer));
         const collector = new Collector();
-        await expectFailure(setup.transport.request(get, collector, never), "protocol");
+        await expectFailure(requested(setup.transport, get, collector, never), "protocol");
         expect(collector.body.length).toBe(0);
         await waitFor(() => setup.server.open === 0);
       });
@@ -193,7 +194,7 @@ export function describeTransport(name: string, make: Make): void {
     test("of broken chunks are refused", async () => {
       for (const chunks of ["xyz\r\nhello\r\n0\r\n\r\n", "5\r\nhelloXX0\r\n\r\n", "-1\r\n\r\n"]) {
         await using setup = await setUp(raw(`HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${chunks}`));
-        await expectFailure(setup.transport.request(get, new Collector(), never), "protocol");
+        await expectFailure(requested(setup.transport, get, new Collector(), never), "protocol");
       }
     });
   });
@@ -203,7 +204,8 @@ export function describeTransport(name: string, make: Make): void {
       await using setup = await setUp(raw(ok("")));
       const paths = ["/a/../b", "//lead", "/..", "/a%2Fb?x=%20&y", "/?list-type=2&prefix=a%2F", "/%E4%B8%AD"];
       for (const path of paths) {
-        await setup.transport.request(
+        await requested(
+          setup.transport,
           { ...get, path, headers: { "x-oss-date": "20260101T000000Z" } },
           new Collector(),
           never,
@@ -220,8 +222,8 @@ export function describeTransport(name: string, make: Make): void {
 
     test("carry another Host if the transport has one, and yet another if the request has", async () => {
       await using setup = await setUp(raw(ok("")), { hostHeader: "bucket.example" });
-      await setup.transport.request(get, new Collector(), never);
-      await setup.transport.request({ ...get, headers: { host: "other.example" } }, new Collector(), never);
+      await requested(setup.transport, get, new Collector(), never);
+      await requested(setup.transport, { ...get, headers: { host: "other.example" } }, new Collector(), never);
       expect(setup.server.heads[0]?.toLowerCase()).toContain("\r\nhost: bucket.example");
       expect(setup.server.heads[1]?.toLowerCase()).toContain("\r\nhost: other.example");
       expect(setup.server.heads[1]?.toLowerCase()).not.toContain("bucket.example");
@@ -230,7 +232,7 @@ export function describeTransport(name: string, make: Make): void {
     test("follow no redirect", async () => {
       await using setup = await setUp(raw("HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n"));
       const collector = new Collector();
-      await setup.transport.request(get, collector, never);
+      await requested(setup.transport, get, collector, never);
       expect(collector.headSeen?.status).toBe(302);
       expect(setup.server.heads.length).toBe(1);
     });
@@ -239,13 +241,13 @@ export function describeTransport(name: string, make: Make): void {
   describe(`${name}: connections`, () => {
     test("are kept for the next request", async () => {
       await using setup = await setUp(raw(ok("hello")), one);
-      for (let i = 0; i < 5; i++) await setup.transport.request(get, new Collector(), never);
+      for (let i = 0; i < 5; i++) await requested(setup.transport, get, new Collector(), never);
       expect(setup.server.connections).toBe(1);
     });
 
     test("are not kept when the server says so", async () => {
       await using setup = await setUp(raw(ok("hello", "Connection: close\r\n"), "end"));
-      for (let i = 0; i < 3; i++) await setup.transport.request(get, new Collector(), never);
+      for (let i = 0; i < 3; i++) await requested(setup.transport, get, new Collector(), never);
       expect(setup.server.connections).toBe(3);
     });
 
@@ -260,7 +262,7 @@ export function describeTransport(name: string, make: Make): void {
           await using setup = await setUp(respond, { scheme, ...one });
           for (let i = 0; i < 3; i++) {
             const collector = new Collector();
-            await setup.transport.request(get, collector, never);
+            await requested(setup.transport, get, collector, never);
             expect(collector.body.toString()).toBe(`from ${Math.max(0, setup.server.connections - 1)}`);
           }
           expect(setup.server.connections).toBeGreaterThan(1);
@@ -274,7 +276,7 @@ export function describeTransport(name: string, make: Make): void {
         setTimeout(() => socket.end(), 20);
       });
       for (let i = 0; i < 3; i++) {
-        await setup.transport.request(get, new Collector(), never);
+        await requested(setup.transport, get, new Collector(), never);
         await sleep(60);
       }
       expect(setup.server.connections).toBe(3);
@@ -288,7 +290,7 @@ export function describeTransport(name: string, make: Make): void {
       await using setup = await setUp(respond);
       for (let i = 0; i < 3; i++) {
         const collector = new Collector();
-        await setup.transport.request(get, collector, never);
+        await requested(setup.transport, get, collector, never);
         expect(collector.body.toString()).toBe(`body ${i}`);
       }
       expect(setup.server.connections).toBe(3);
@@ -301,7 +303,7 @@ export function describeTransport(name: string, make: Make): void {
       });
       for (let i = 0; i < 2; i++) {
         const collector = new Collector();
-        await setup.transport.request(get, collector, never);
+        await requested(setup.transport, get, collector, never);
         expect(collector.body.toString()).toBe(`body ${i}`);
         await sleep(100);
       }
@@ -320,7 +322,7 @@ export function describeTransport(name: string, make: Make): void {
         },
         { connections: 2 },
       );
-      await Promise.all(Array.from({ length: 20 }, () => setup.transport.request(get, new Collector(), never)));
+      await Promise.all(Array.from({ length: 20 }, () => requested(setup.transport, get, new Collector(), never)));
       expect(most).toBe(2);
       expect(setup.server.connections).toBeLessThanOrEqual(2);
     });
@@ -329,14 +331,14 @@ export function describeTransport(name: string, make: Make): void {
   describe(`${name}: broken connections`, () => {
     test("that are reset before the head are interrupted, and not tried again", async () => {
       await using setup = await setUp(({ reset }) => reset());
-      await expectFailure(setup.transport.request(get, new Collector(), never), "interrupted");
+      await expectFailure(requested(setup.transport, get, new Collector(), never), "interrupted");
       expect(setup.server.heads.length).toBe(1);
     });
 
     test("that are ended before or in the head are interrupted", async () => {
       for (const start of ["", "HTTP/1.1 200 OK\r\nContent-Le"]) {
         await using setup = await setUp(raw(start, "end"));
-        await expectFailure(setup.transport.request(get, new Collector(), never), "interrupted");
+        await expectFailure(requested(setup.transport, get, new Collector(), never), "interrupted");
       }
     });
 
@@ -344,7 +346,7 @@ export function describeTransport(name: string, make: Make): void {
       await using setup = await setUp(
         raw(`HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n${"x".repeat(300)}`, "reset"),
       );
-      const error = await expectFailure(setup.transport.request(get, new Collector(), never), "interrupted");
+      const error = await expectFailure(requested(setup.transport, get, new Collector(), never), "interrupted");
       expect(error.receivedBytes).toBe(300);
     });
 
@@ -353,7 +355,7 @@ export function describeTransport(name: string, make: Make): void {
         for (const connection of ["", "Connection: close\r\n"]) {
           const answer = `HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n${connection}\r\n${"x".repeat(999)}`;
           await using setup = await setUp(raw(answer, "end"), { scheme });
-          const error = await expectFailure(setup.transport.request(get, new Collector(), never), "interrupted");
+          const error = await expectFailure(requested(setup.transport, get, new Collector(), never), "interrupted");
           expect(error.receivedBytes).toBe(999);
         }
       });
@@ -364,7 +366,7 @@ export function describeTransport(name: string, make: Make): void {
         for (const connection of ["", "Connection: close\r\n"]) {
           const answer = `HTTP/1.1 200 OK\r\n${connection}Transfer-Encoding: chunked\r\n\r\n${chunks}`;
           await using setup = await setUp(raw(answer, "end"));
-          await expectFailure(setup.transport.request(get, new Collector(), never), "interrupted");
+          await expectFailure(requested(setup.transport, get, new Collector(), never), "interrupted");
         }
       }
     });
@@ -372,7 +374,7 @@ export function describeTransport(name: string, make: Make): void {
     test("that fall silent before the head or in the body are interrupted", async () => {
       for (const start of ["", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello"]) {
         await using setup = await setUp(raw(start), { stallMs: 200 });
-        const error = await expectFailure(setup.transport.request(get, new Collector(), never), "interrupted");
+        const error = await expectFailure(requested(setup.transport, get, new Collector(), never), "interrupted");
         expect(error.message).toContain("no byte for 0.2 s");
         await waitFor(() => setup.server.open === 0);
       }
@@ -387,7 +389,7 @@ export function describeTransport(name: string, make: Make): void {
         },
         { minBytesPerSecond: 10_000, speedWindowMs: 300 },
       );
-      const error = await expectFailure(setup.transport.request(get, new Collector(), never), "interrupted");
+      const error = await expectFailure(requested(setup.transport, get, new Collector(), never), "interrupted");
       expect(error.message).toContain("too slow");
     });
 
@@ -414,20 +416,40 @@ export function describeTransport(name: string, make: Make): void {
         filled: (bytes) => collector.filled(bytes),
       };
       let resume = (): void => {};
-      await setup.transport.request(get, handler, never);
+      await requested(setup.transport, get, handler, never);
       expect(pauses).toBe(2);
       expect(collector.body.equals(body)).toBe(true);
     });
   });
 
   describe(`${name}: a caller that gives up`, () => {
+    test("is told only after its request has returned, and once", async () => {
+      await using setup = await setUp(raw(ok("body")));
+      const told: string[] = [];
+      const receiver = {
+        head: () => told.push("head"),
+        buffer: () => Buffer.alloc(100),
+        filled: () => told.push("filled"),
+        ended: () => told.push("ended"),
+        failed: (error: unknown) => told.push(String(error)),
+      };
+      setup.transport.send(get, receiver, AbortSignal.abort("enough"));
+      setup.transport.send({ ...get, headers: { a: "b\nc" } }, { ...receiver, failed: () => told.push("bad") }, never);
+      setup.transport.send(get, receiver, never);
+      told.push("returned");
+      await waitFor(() => told.includes("ended"));
+      expect(told.slice(0, 3).toSorted()).toEqual(["bad", "enough", "returned"]);
+      expect(told[0]).toBe("returned");
+      expect(told.slice(3)).toEqual(["head", "filled", "ended"]);
+    });
+
     for (const when of ["before the head", "in the body"]) {
       test(`${when} gets the signal's reason, and the connection is closed`, async () => {
         const start = when === "in the body" ? "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello" : "";
         await using setup = await setUp(raw(start));
         const controller = new AbortController();
         const reason = new Error("enough");
-        const running = setup.transport.request(get, new Collector(), controller.signal);
+        const running = requested(setup.transport, get, new Collector(), controller.signal);
         await waitFor(() => setup.server.heads.length === 1);
         await sleep(20);
         controller.abort(reason);
@@ -448,7 +470,7 @@ export function describeTransport(name: string, make: Make): void {
         },
         filled: () => {},
       };
-      const running = setup.transport.request(get, handler, controller.signal);
+      const running = requested(setup.transport, get, handler, controller.signal);
       await paused.promise;
       controller.abort(new Error("enough"));
       await expect(running).rejects.toThrow("enough");
@@ -458,11 +480,11 @@ export function describeTransport(name: string, make: Make): void {
     test("while waiting for a connection gets the signal's reason at once, and the others go on", async () => {
       const held: Socket[] = [];
       await using setup = await setUp(({ socket }) => held.push(socket), { connections: 1 });
-      const first = setup.transport.request(get, new Collector(), never);
+      const first = requested(setup.transport, get, new Collector(), never);
       await waitFor(() => held.length === 1);
       const controller = new AbortController();
-      const second = setup.transport.request(get, new Collector(), controller.signal);
-      const third = setup.transport.request(get, new Collector(), never);
+      const second = requested(setup.transport, get, new Collector(), controller.signal);
+      const third = requested(setup.transport, get, new Collector(), never);
       controller.abort(new Error("enough"));
       await expect(second).rejects.toThrow("enough");
       held[0]?.write(ok("first"));
@@ -477,7 +499,7 @@ export function describeTransport(name: string, make: Make): void {
       await using setup = await setUp(raw(ok("x")), { connections: 2 });
       const { signal } = new AbortController();
       for (let i = 0; i < 10; i++) {
-        await Promise.all([1, 2, 3].map(() => setup.transport.request(get, new Collector(), signal)));
+        await Promise.all([1, 2, 3].map(() => requested(setup.transport, get, new Collector(), signal)));
         expect(getEventListeners(signal, "abort").length).toBeLessThanOrEqual(1);
       }
     });
@@ -485,7 +507,7 @@ export function describeTransport(name: string, make: Make): void {
     test("by disposing of the transport ends the requests that are open", async () => {
       await using setup = await setUp(raw("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello"), one);
       const running = [1, 2].map(() =>
-        expectFailure(setup.transport.request(get, new Collector(), never), "interrupted"),
+        expectFailure(requested(setup.transport, get, new Collector(), never), "interrupted"),
       );
       await waitFor(() => setup.server.heads.length === 1);
       await setup.transport[Symbol.asyncDispose]();
@@ -496,7 +518,7 @@ export function describeTransport(name: string, make: Make): void {
     test("beforehand sends nothing", async () => {
       await using setup = await setUp(raw(ok("")));
       await expect(
-        setup.transport.request(get, new Collector(), AbortSignal.abort(new Error("enough"))),
+        requested(setup.transport, get, new Collector(), AbortSignal.abort(new Error("enough"))),
       ).rejects.toThrow("enough");
       expect(setup.server.connections).toBe(0);
     });
@@ -511,7 +533,7 @@ export function describeTransport(name: string, make: Make): void {
           buffer: () => (where === "buffer" ? fail(bug) : collector.buffer()),
           filled: (bytes) => (where === "filled" ? fail(bug) : collector.filled(bytes)),
         };
-        await expect(setup.transport.request(get, handler, never)).rejects.toBe(bug);
+        await expect(requested(setup.transport, get, handler, never)).rejects.toBe(bug);
         await waitFor(() => setup.server.open === 0);
       });
     }
@@ -522,7 +544,7 @@ export function describeTransport(name: string, make: Make): void {
 
     async function attempt(origin: TransportOptions["origin"], ca?: string): Promise<CopyError> {
       await using transport = make({ origin, connections: 1, timeouts, ca });
-      return await expectFailure(transport.request(get, new Collector(), never), "unreachable");
+      return await expectFailure(requested(transport, get, new Collector(), never), "unreachable");
     }
 
     test("are named with the reason when they refuse", async () => {
@@ -574,7 +596,7 @@ export function describeTransport(name: string, make: Make): void {
         ca: testCertificate,
       });
       const collector = new Collector();
-      await transport.request(get, collector, never);
+      await requested(transport, get, collector, never);
       expect(collector.body.toString()).toBe("secret");
     });
   });

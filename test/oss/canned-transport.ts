@@ -1,4 +1,4 @@
-import type { HttpRequest, ResponseHandler, ResponseHead, Transport } from "../../src/types.ts";
+import type { HttpRequest, Receiver, ResponseHandler, ResponseHead, Transport } from "../../src/types.ts";
 
 export interface CannedAnswer {
   readonly status: number;
@@ -19,7 +19,16 @@ export class CannedTransport implements Transport {
     this.#pieceBytes = pieceBytes;
   }
 
-  async request(request: HttpRequest, handler: ResponseHandler, signal: AbortSignal): Promise<void> {
+  send(request: HttpRequest, receiver: Receiver, signal: AbortSignal): void {
+    this.#answer(request, receiver, signal).then(
+      () => receiver.ended(),
+      (error: unknown) => receiver.failed(error),
+    );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {}
+
+  async #answer(request: HttpRequest, handler: ResponseHandler, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     this.requests.push(request);
     const answer = this.#answers.shift();
@@ -43,8 +52,6 @@ export class CannedTransport implements Transport {
     }
     if (answer.failure !== undefined) throw answer.failure;
   }
-
-  async [Symbol.asyncDispose](): Promise<void> {}
 }
 
 export function header(request: HttpRequest | undefined, name: string): string | undefined {

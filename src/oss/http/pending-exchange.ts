@@ -1,16 +1,17 @@
 /** One request of the socket transport from the queue to its end; settles once. */
-import type { ResponseHandler } from "../../types.ts";
+import type { Receiver } from "../../types.ts";
 import type { Abortable } from "./aborts.ts";
 import type { Connection, Exchange } from "./connection.ts";
 
-export interface ExchangeRequest extends Pick<Exchange, "method" | "text" | "handler"> {
+export interface ExchangeRequest extends Pick<Exchange, "method" | "text"> {
+  readonly receiver: Receiver;
   readonly signal: AbortSignal;
 }
 
 export interface ExchangeEvents {
   /** Sends the request once more on a fresh connection. */
   stale(exchange: PendingExchange): void;
-  /** Called once, before the outcome is known to the caller. */
+  /** Called once, before the receiver is told. */
   settled(exchange: PendingExchange): void;
 }
 
@@ -18,12 +19,9 @@ export class PendingExchange implements Exchange, Abortable {
   bagIndex = -1;
   readonly method: "GET" | "HEAD";
   readonly text: string;
-  readonly handler: ResponseHandler;
+  readonly handler: Receiver;
   readonly signal: AbortSignal;
-  readonly outcome: Promise<void>;
   readonly #events: ExchangeEvents;
-  readonly #resolve: () => void;
-  readonly #reject: (reason: unknown) => void;
   #connection: Connection | undefined;
   #started = false;
   #settled = false;
@@ -31,13 +29,9 @@ export class PendingExchange implements Exchange, Abortable {
   constructor(request: ExchangeRequest, events: ExchangeEvents) {
     this.method = request.method;
     this.text = request.text;
-    this.handler = request.handler;
+    this.handler = request.receiver;
     this.signal = request.signal;
     this.#events = events;
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.outcome = promise;
-    this.#resolve = resolve;
-    this.#reject = reject;
   }
 
   /** Whether it has ever had a connection. */
@@ -64,12 +58,12 @@ export class PendingExchange implements Exchange, Abortable {
 
   done(): void {
     this.#settle();
-    this.#resolve();
+    this.handler.ended();
   }
 
   failed(error: unknown): void {
     this.#settle();
-    this.#reject(error);
+    this.handler.failed(error);
   }
 
   stale(): void {

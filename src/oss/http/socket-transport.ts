@@ -2,7 +2,7 @@
  * The transport for object data: HTTP/1.1 over sockets that read straight into the handlers' memory. It knows GET and HEAD,
  * no proxies and no uploads.
  */
-import type { HttpRequest, ResponseHandler, Transport } from "../../types.ts";
+import type { HttpRequest, Receiver, Transport } from "../../types.ts";
 import { Aborts } from "./aborts.ts";
 import { Connection, type ConnectionOwner } from "./connection.ts";
 import { Connector } from "./connector.ts";
@@ -47,18 +47,19 @@ export class SocketTransport implements Transport, ConnectionOwner, ExchangeEven
     this.#watchdog = new Watchdog(options.timeouts, options.speedWindowMs);
   }
 
-  request(request: HttpRequest, handler: ResponseHandler, signal: AbortSignal): Promise<void> {
+  send(request: HttpRequest, receiver: Receiver, signal: AbortSignal): void {
+    let text: string;
     try {
       signal.throwIfAborted();
       this.#closing.signal.throwIfAborted();
-      const text = this.#text.of(request);
-      const exchange = new PendingExchange({ method: request.method, text, handler, signal }, this);
-      this.#aborts.add(signal, exchange);
-      this.#start(exchange);
-      return exchange.outcome;
+      text = this.#text.of(request);
     } catch (error) {
-      return Promise.reject(error);
+      queueMicrotask(() => receiver.failed(error));
+      return;
     }
+    const exchange = new PendingExchange({ method: request.method, text, receiver, signal }, this);
+    this.#aborts.add(signal, exchange);
+    this.#start(exchange);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,6 +1,6 @@
 /** The reference transport: undici, with proxies. It serves where a proxy is in the way, or when it is asked for. */
 import { buildConnector, type Dispatcher, EnvHttpProxyAgent, Pool } from "undici";
-import type { HttpRequest, ResponseHandler, Transport } from "../../types.ts";
+import type { HttpRequest, Receiver, ResponseHandler, Transport } from "../../types.ts";
 import { Aborts } from "./aborts.ts";
 import { unreachable } from "./failures.ts";
 import {
@@ -48,7 +48,19 @@ export class UndiciTransport implements Transport {
     this.#dispatcher = this.#connect(options.connections);
   }
 
-  async request(request: HttpRequest, handler: ResponseHandler, signal: AbortSignal): Promise<void> {
+  send(request: HttpRequest, receiver: Receiver, signal: AbortSignal): void {
+    this.#request(request, receiver, signal).then(
+      () => receiver.ended(),
+      (error: unknown) => receiver.failed(error),
+    );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#dispatcher.destroy();
+    this.#watchdog[Symbol.dispose]();
+  }
+
+  async #request(request: HttpRequest, handler: ResponseHandler, signal: AbortSignal): Promise<void> {
     if ((await this.#exchange(this.#dispatcher, request, handler, signal)) === "done") return;
     const fresh = this.#connect(1);
     try {
@@ -56,11 +68,6 @@ export class UndiciTransport implements Transport {
     } finally {
       await fresh.destroy();
     }
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#dispatcher.destroy();
-    this.#watchdog[Symbol.dispose]();
   }
 
   #exchange(dispatcher: Dispatcher, request: HttpRequest, handler: ResponseHandler, signal: AbortSignal) {

@@ -4,6 +4,7 @@ import { CopyError } from "../../../src/errors.ts";
 import { SocketTransport } from "../../../src/oss/http/socket-transport.ts";
 import { testCertificate } from "../../contract/transport-certificate.ts";
 import { Collector, ok, pattern, type Received, rawServer } from "../../contract/transport-server.ts";
+import { requested } from "../../support/requested.ts";
 
 const never = new AbortController().signal;
 const timeouts = { connectMs: 5_000, stallMs: 300, minBytesPerSecond: 0 };
@@ -61,7 +62,7 @@ describe("the socket transport", () => {
         const aborting =
           random(10) === 0 ? setTimeout(() => controller.abort(new Error("enough")), random(20)) : undefined;
         try {
-          await transport.request({ method: "GET", path: `/${id}`, headers: {} }, collector, controller.signal);
+          await requested(transport, { method: "GET", path: `/${id}`, headers: {} }, collector, controller.signal);
           expect(collector.body.equals(bodyOf(id)), `body of ${id}`).toBe(true);
           count.complete++;
         } catch (error) {
@@ -89,7 +90,7 @@ describe("the socket transport", () => {
     const origin = { scheme: "http", host: "127.0.0.1", port: server.port } as const;
     await using transport = new SocketTransport({ origin, connections: 1, timeouts });
     for (let i = 0; i < 3; i++)
-      await transport.request({ method: "GET", path: "/", headers: {} }, new Collector(), never);
+      await requested(transport, { method: "GET", path: "/", headers: {} }, new Collector(), never);
     expect(server.connections).toBe(3);
   });
 
@@ -102,7 +103,7 @@ describe("the socket transport", () => {
     }, "http");
     const origin = { scheme: "http", host: "127.0.0.1", port: server.port } as const;
     await using transport = new SocketTransport({ origin, connections: 2, timeouts });
-    const request = () => transport.request({ method: "GET", path: "/", headers: {} }, new Collector(), never);
+    const request = () => requested(transport, { method: "GET", path: "/", headers: {} }, new Collector(), never);
     for (let i = 0; i < 10; i++) await Promise.all([request(), request(), request(), request()]);
     // A connection that the server has closed counts until both ends know.
     expect(Math.max(...open)).toBeLessThanOrEqual(4);
@@ -113,11 +114,11 @@ describe("the socket transport", () => {
     await using server = await rawServer(({ socket }) => socket.write(ok("x")), "http");
     const origin = { scheme: "http", host: "127.0.0.1", port: server.port } as const;
     const transport = new SocketTransport({ origin, connections: 2, timeouts });
-    await transport.request({ method: "GET", path: "/", headers: {} }, new Collector(), never);
+    await requested(transport, { method: "GET", path: "/", headers: {} }, new Collector(), never);
     await transport[Symbol.asyncDispose]();
     for (let i = 0; i < 100 && server.open > 0; i++) await sleep(5);
     expect(server.open).toBe(0);
-    const late = transport.request({ method: "GET", path: "/", headers: {} }, new Collector(), never);
+    const late = requested(transport, { method: "GET", path: "/", headers: {} }, new Collector(), never);
     await expect(late).rejects.toMatchObject({ kind: "interrupted" });
   });
 });

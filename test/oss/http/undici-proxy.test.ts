@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 import { UndiciTransport } from "../../../src/oss/http/undici-transport.ts";
 import { testCertificate } from "../../contract/transport-certificate.ts";
 import { Collector, listen, ok, rawServer } from "../../contract/transport-server.ts";
+import { requested } from "../../support/requested.ts";
 
 const never = new AbortController().signal;
 const timeouts = { connectMs: 5_000, stallMs: 5_000, minBytesPerSecond: 0 };
@@ -45,7 +46,7 @@ async function fetchThrough(scheme: "http" | "https", port: number, proxy: objec
   const ca = scheme === "https" ? testCertificate : undefined;
   await using transport = new UndiciTransport({ origin, connections: 2, timeouts, ca, proxy });
   const collector = new Collector();
-  await transport.request({ method: "GET", path: "/a/../b?c", headers: {} }, collector, never);
+  await requested(transport, { method: "GET", path: "/a/../b?c", headers: {} }, collector, never);
   return collector.body.toString();
 }
 

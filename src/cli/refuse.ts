@@ -37,7 +37,8 @@ export async function refuse(
   return exitCodes.configuration;
 }
 
-/** As a run would trust them; those that cannot be read are one problem among the others, if it was reached. */
+/** For a sidecar that speaks TLS. Certificates that cannot be read are one problem more, and told when the others are mended. */
 async function certificatesOf(output: ReturnType<typeof parseFallback>): Promise<string | undefined> {
-  return output.quitUrl === undefined ? undefined : readCertificates(output, { readText }).catch(() => undefined);
+  const isNeeded = output.quitUrl?.startsWith("https:") && output.caFile !== "-"; // what is on standard input may never end
+  return isNeeded ? readCertificates(output, { readText }).catch(() => undefined) : undefined;
 }

@@ -1,7 +1,9 @@
 import type { Config } from "./config/config.ts";
 import { buildReport } from "./engine/report.ts";
 import { judge, type Verdict } from "./engine/verdict.ts";
+import { formatCount } from "./observe/format.ts";
 import type { AttemptNote } from "./run/attempt.ts";
+import { readCertificates } from "./run/certificates.ts";
 import { runCopy } from "./run/copy.ts";
 import { runOnDevice } from "./run/device.ts";
 import type { RunHost } from "./run/host.ts";
@@ -27,6 +29,7 @@ export async function run(config: Config, host: RunHost): Promise<RunResult> {
   let note: AttemptNote | undefined;
   let thrown: { readonly error: unknown } | undefined;
   try {
+    state.ca = await readCertificates(config.source, host);
     await host.onStart(state);
     host.signal.throwIfAborted();
     const device = await findDevice(config.target.directory);
@@ -62,14 +65,14 @@ async function remember(note: AttemptNote | undefined, verdict: Verdict, host: R
 
 function successSentence({ verb, dryRun, source }: Config, { ledger }: RunState): string {
   const { listed, copied, skipped } = ledger.counts;
-  const objects = (count: number): string => `${count.toLocaleString("en")} ${count === 1 ? "object" : "objects"}`;
+  const objects = (count: number): string => `${formatCount(count)} ${count === 1 ? "object" : "objects"}`;
   if (dryRun) {
     const wanted = listed.objects - skipped.objects - copied.objects;
     return `dry run: ${objects(wanted)} would be copied, nothing was written`;
   }
   if (verb === "verify") return `${objects(skipped.objects)} compared, all equal`;
   if (listed.objects === 0) return nothingSelected(source);
-  const unchanged = skipped.objects === 0 ? "" : `, ${skipped.objects.toLocaleString("en")} skipped`;
+  const unchanged = skipped.objects === 0 ? "" : `, ${formatCount(skipped.objects)} skipped`;
   return `${objects(copied.objects)} copied and verified${unchanged}`;
 }
 

@@ -52,7 +52,7 @@ export async function execute(config: Config, around: Surroundings): Promise<num
   const view = await openView(config, around);
   const destination = view ?? createLogDestination();
   const format = usesText(config, around) ? "text" : "json";
-  const logger = await createLogger({ format, level: config.output.logLevel, destination, secrets });
+  const logger = createLogger({ format, level: config.output.logLevel, destination, secrets });
   for (const warning of config.warnings) logger.warn("configuration", { problem: warning });
   logger.info("starting", { verb: config.verb, version, source: sourceOf(config), target: config.target.directory });
   let metrics: MetricsOutlets | undefined;
@@ -86,7 +86,7 @@ export async function execute(config: Config, around: Surroundings): Promise<num
     if (isHeld) await hold(holdMs(failHoldMs, failHoldGrows, failuresInARow), logger, signals.hurry);
   }
   await metrics?.[Symbol.asyncDispose]();
-  await quit(config.output.quitUrl, logger, signals.hurry);
+  await quit(config.output, state?.ca, logger, signals.hurry);
   return report.exitCode;
 }
 

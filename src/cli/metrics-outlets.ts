@@ -35,7 +35,8 @@ export async function openMetricsOutlets({ output }: Config, parts: OutletParts)
   const exposition = await createExposition(sources, { version, retryKinds: errorKinds, ownerUid: output.ownerUid });
   const server = metricsListen && (await serve(metricsListen, exposition, parts));
   const onFailure = (problem: string) => logger.warn("metrics", { problem });
-  const push = url === undefined ? undefined : new MetricsPush(exposition, { url, labels, proxies, onFailure });
+  const push =
+    url === undefined ? undefined : new MetricsPush(exposition, { url, labels, proxies, ca: state.ca, onFailure });
   return {
     finish: async (patienceMs) => push?.finish(patienceMs),
     [Symbol.asyncDispose]: async () => server?.[Symbol.asyncDispose](),

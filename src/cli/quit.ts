@@ -1,3 +1,4 @@
+import type { OutputConfig } from "../config/config.ts";
 import { tellToQuit } from "../observe/quit.ts";
 import type { Logger } from "../types.ts";
 
@@ -6,7 +7,13 @@ const patientMs = 2_000;
 const hastyMs = 1_000;
 
 /** The last thing of all: whoever waits for our end, such as a service mesh's sidecar, may go too. */
-export async function quit(url: string | undefined, logger: Logger, hurry: AbortSignal): Promise<void> {
-  const problem = url === undefined ? undefined : await tellToQuit(url, hurry.aborted ? hastyMs : patientMs);
+export async function quit(
+  { quitUrl }: Pick<OutputConfig, "quitUrl">,
+  ca: string | undefined,
+  logger: Logger,
+  hurry: AbortSignal,
+): Promise<void> {
+  if (quitUrl === undefined) return;
+  const problem = await tellToQuit(quitUrl, { timeoutMs: hurry.aborted ? hastyMs : patientMs, ca });
   if (problem !== undefined) logger.warn("output", { problem });
 }

@@ -5,7 +5,9 @@ import { escapeControls } from "../observe/escape.ts";
 import { createLogDestination, createLogger } from "../observe/log.ts";
 import { secretsOfUrl } from "../observe/send.ts";
 import { writeTerminationLog } from "../observe/termination-log.ts";
+import { readCertificates } from "../run/certificates.ts";
 import { hold } from "./hold.ts";
+import { readText } from "./input.ts";
 import { quit } from "./quit.ts";
 import type { Signals } from "./signals.ts";
 
@@ -18,7 +20,7 @@ export async function refuse(
   signals.settle(exitCodes.configuration);
   const destination = createLogDestination();
   const text = output.logFormat === "text" || (output.logFormat === "auto" && process.stderr.isTTY === true);
-  const logger = await createLogger({
+  const logger = createLogger({
     format: "json",
     level: output.logLevel,
     destination,
@@ -31,6 +33,12 @@ export async function refuse(
   const warning = await writeTerminationLog(verdict, output.terminationLog, { create: output.terminationLogGiven });
   if (warning !== undefined) logger.warn("termination log", { problem: warning });
   await hold(output.failHoldMs, logger, signals.hurry);
-  await quit(output.quitUrl, logger, signals.hurry);
+  await quit(output, await certificatesOf(output), logger, signals.hurry);
   return exitCodes.configuration;
+}
+
+/** For a sidecar that speaks TLS. Certificates that cannot be read are one problem more, and told when the others are mended. */
+async function certificatesOf(output: ReturnType<typeof parseFallback>): Promise<string | undefined> {
+  const isNeeded = output.quitUrl?.startsWith("https:") && output.caFile !== "-"; // what is on standard input may never end
+  return isNeeded ? readCertificates(output, { readText }).catch(() => undefined) : undefined;
 }

@@ -103,7 +103,7 @@ export const source = {
     group: "Source",
     verbs: every,
     kind: text("FILE"),
-    help: "PEM certificates that are trusted besides the usual ones.",
+    help: "PEM certificates that are trusted besides the usual ones, wherever we connect to.",
   },
   transport: {
     group: "Source",

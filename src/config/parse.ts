@@ -62,6 +62,7 @@ export function parseFallback(input: Omit<ConfigInput, "readText" | "cgroup" | "
   OutputConfig,
   "logFormat" | "logLevel" | "terminationLog" | "terminationLogGiven" | "quitUrl"
 > & {
+  readonly caFile: string | undefined;
   readonly failHoldMs: number;
 } {
   const scan = scanArgv(input.argv);
@@ -70,7 +71,8 @@ export function parseFallback(input: Omit<ConfigInput, "readText" | "cgroup" | "
   const settings = resolveSettings(texts, []);
   const { logFormat, logLevel, terminationLog, terminationLogGiven, quitUrl } = outputConfig(settings);
   const failHoldMs = holdAfterWrongOptionsMs(settings, { ...input, verb });
-  return { logFormat, logLevel, terminationLog, terminationLogGiven, quitUrl, failHoldMs };
+  const caFile = settings.get("ca-file");
+  return { logFormat, logLevel, terminationLog, terminationLogGiven, quitUrl, caFile, failHoldMs };
 }
 
 function knownVerb(name: string | undefined): Verb | undefined {

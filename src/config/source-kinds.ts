@@ -49,7 +49,7 @@ export const endpointAddress: Kind<Endpoint> = single(
     const url = new URL(withScheme);
     const scheme = url.protocol === "http:" ? "http" : "https";
     const host = url.hostname.replace(/^\[|\]$/g, "");
-    if (url.port === "0" || !(isIPv6(host) || isHostName(host))) return undefined;
+    if (url.port === "0" || !(isHostName(host) || isIPv6(host))) return undefined;
     return { scheme, host, port: url.port === "" ? (scheme === "http" ? 80 : 443) : Number(url.port) };
   },
 );

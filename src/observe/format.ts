@@ -1,7 +1,5 @@
 import prettyBytes from "pretty-bytes";
 
-const counts = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
-
 /** Decimal units, three digits: `1.23 GB`. */
 export function formatBytes(bytes: number): string {
   return Number.isFinite(bytes) ? prettyBytes(bytes < 1000 ? Math.round(bytes) : bytes) : "?";
@@ -12,9 +10,9 @@ export function formatRate(bytesPerSecond: number): string {
   return `${formatBytes(bytesPerSecond)}/s`;
 }
 
-/** Whole numbers with thousands separators: `10,211`. */
+/** Whole numbers with thousands separators: `10,211`. Not by Intl, which takes 15 ms to load its data. */
 export function formatCount(count: number): string {
-  return Number.isFinite(count) ? counts.format(count) : "?";
+  return Number.isFinite(count) ? String(Math.round(count)).replace(/\B(?=(?:\d{3})+$)/g, ",") : "?";
 }
 
 /** Two units at most: `850 ms`, `12.3 s`, `3m 12s`, `2h 05m`, `3d 04h`. */

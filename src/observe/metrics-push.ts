@@ -7,6 +7,8 @@ export interface PushOptions {
   /** Grouping labels; `job` is `oss_populator` unless it is among them. */
   readonly labels: Readonly<Record<string, string>>;
   readonly proxies?: Proxies | undefined;
+  /** Certificates that are trusted besides the usual ones, as PEM. */
+  readonly ca?: string | undefined;
   readonly everyMs?: number;
   /** Told in one sentence of the first of several failures in a row, and of one at the end. */
   readonly onFailure: (sentence: string) => void;
@@ -55,12 +57,12 @@ export class MetricsPush {
   }
 
   async #push(): Promise<void> {
-    const { proxies, onFailure, url } = this.#options;
+    const { proxies, ca, onFailure, url } = this.#options;
     const { contentType } = this.#exposition;
     const body = await this.#exposition.metrics();
     const headers = { "content-type": contentType };
     const failure = await send(
-      { method: "PUT", url: this.#url, headers, body, timeoutMs, proxies },
+      { method: "PUT", url: this.#url, headers, body, timeoutMs, proxies, ca },
       this.#abort.signal,
     );
     if (failure !== undefined && !this.#failing) onFailure(`cannot push the metrics to ${placeOf(url)}: ${failure}`);

@@ -17,6 +17,8 @@ export interface Message {
   readonly timeoutMs: number;
   /** Undefined goes straight to the host. */
   readonly proxies?: Proxies | undefined;
+  /** Certificates that are trusted besides the usual ones, as PEM. */
+  readonly ca?: string | undefined;
 }
 
 const mostShownChars = 200;
@@ -84,10 +86,14 @@ function decoded(text: string): string {
   }
 }
 
-async function dispatcherFor({ timeoutMs, proxies }: Message) {
-  const { Agent, EnvHttpProxyAgent } = await import("undici");
+async function dispatcherFor({ timeoutMs, proxies, ca }: Message) {
+  const [{ Agent, EnvHttpProxyAgent }, { getCACertificates }] = await Promise.all([
+    import("undici"),
+    import("node:tls"),
+  ]);
   // Given, or NODE_TLS_REJECT_UNAUTHORIZED could take the verification away.
-  const tls = { rejectUnauthorized: true };
+  const trusted = ca === undefined ? {} : { ca: [...getCACertificates("default"), ca] };
+  const tls = { rejectUnauthorized: true, ...trusted };
   const common = { allowH2: false, connect: { ...tls, timeout: timeoutMs }, maxResponseSize: 64 * 1024 };
   if (!proxies?.httpProxy && !proxies?.httpsProxy) return new Agent(common);
   // Empty texts, not undefined: undici would look into the environment.
@@ -99,6 +105,7 @@ async function dispatcherFor({ timeoutMs, proxies }: Message) {
     noProxy,
     connectTimeout: timeoutMs,
     requestTls: tls,
+    proxyTls: tls,
   });
 }
 

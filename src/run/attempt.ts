@@ -22,6 +22,14 @@ export interface AttemptNote {
 /** Codes of runs that leave no trace where they have made nothing yet. */
 const untold: readonly number[] = [exitCodes.configuration, exitCodes.interrupted, exitCodes.terminated];
 
+/**
+ * Whether an attempt that has made nothing notes how it ended. Who does not hold failures expects no loop of attempts, and
+ * gets no note that outlives such a run.
+ */
+export function isToldOf({ dryRun, effort }: Config, exitCode: number): boolean {
+  return !dryRun && effort.failHoldMs > 0 && !untold.includes(exitCode);
+}
+
 /** This attempt in the owner record. */
 export class Attempt implements AttemptNote {
   readonly startedEmpty: boolean;
@@ -76,14 +84,10 @@ export class Attempt implements AttemptNote {
     };
   }
 
-  /**
-   * What is on the volume, if anything, is still an earlier attempt's: its record goes on to say whose it is. Who does not
-   * hold failures expects no loop of attempts, and gets no note that outlives a run which made nothing.
-   */
+  /** What is on the volume, if anything, is still an earlier attempt's: its record goes on to say whose it is. */
   #beforeFirstFile(exitCode: number): OwnerRecord | undefined {
-    const { dryRun, effort } = this.#config;
     const isOurs = this.#previous !== undefined || this.#target.foreignNames.length === 0;
-    if (!isOurs || dryRun || effort.failHoldMs === 0 || untold.includes(exitCode)) return undefined;
+    if (!isOurs || !isToldOf(this.#config, exitCode)) return undefined;
     const before = this.#previous ?? { ...this.#fresh(), attempts: 0, lastFailure: undefined };
     return { ...before, attempts: before.attempts + 1 };
   }

@@ -4,7 +4,6 @@ import { Admission } from "../engine/admission.ts";
 import { Limiter } from "../engine/limiter.ts";
 import { Requests } from "../engine/requests.ts";
 import { backoffMs, isExhausted } from "../engine/retry.ts";
-import { ConfigError } from "../errors.ts";
 import { bucketAddress } from "../oss/endpoint.ts";
 import { openTransport, type TransportSetup } from "../oss/http/open-transport.ts";
 import type { ProxyOptions } from "../oss/http/undici-transport.ts";
@@ -35,7 +34,7 @@ const controlConnections = 16;
 export async function connect(config: Config, host: RunHost, state: RunState): Promise<Connection> {
   const { source: from, effort } = config;
   const proxy = proxiesOf(host.env);
-  const ca = from.caFile === undefined ? undefined : await readCertificates(from.caFile, host);
+  const { ca } = state;
   const session = await Session.start(
     config.credentials,
     host.env,
@@ -116,15 +115,4 @@ function timeoutsOf(effort: EffortConfig) {
 /** The socket transport knows no proxies; `no_proxy` may still exempt the host, which undici then finds out. */
 function usesProxy({ scheme }: { readonly scheme: "http" | "https" }, proxy: ProxyOptions): boolean {
   return Boolean(scheme === "https" ? proxy.httpsProxy : proxy.httpProxy);
-}
-
-async function readCertificates(path: string, host: RunHost): Promise<string> {
-  try {
-    const { createSecureContext } = await import("node:tls");
-    const text = await host.readText(path);
-    createSecureContext({ ca: text });
-    return text;
-  } catch (error) {
-    throw new ConfigError([`--ca-file: cannot use ${path}: ${error instanceof Error ? error.message : String(error)}`]);
-  }
 }

@@ -9,7 +9,7 @@ import type { FoundDeviceState } from "../volume/device-state-format.ts";
 import type { DeviceWriterOptions } from "../volume/device-writer.ts";
 import { blockBytes } from "../volume/direct-file.ts";
 import { nextAttempt, type RecordedFailure } from "../volume/owner-format.ts";
-import type { AttemptNote } from "./attempt.ts";
+import { type AttemptNote, isToldOf } from "./attempt.ts";
 import type { Connection } from "./connect.ts";
 import { describeSource, fingerprint } from "./fingerprint.ts";
 import type { RunHost } from "./host.ts";
@@ -86,8 +86,19 @@ export class DeviceAttempt implements AttemptNote {
     const [owner, checkpoint] =
       found.status === "ours" ? [found.state.owner, this.from && found.state.checkpoint] : [undefined, undefined];
     const reachBytes = Math.max(this.#reachBytes, object.entry.sizeBytes);
-    const begun = { owner: nextAttempt(fresh, owner), checkpoint, reachBytes };
+    const begun = { owner: nextAttempt(fresh, owner), checkpoint, reachBytes, shownPercent: this.shownPercent };
     this.#keeper = await DeviceStateKeeper.begin(device, found, begun);
+  }
+
+  /** What watchers of the metrics have been shown of the work that this attempt goes on with. */
+  get shownPercent(): number {
+    const { found } = this.#job;
+    return this.from && found.status === "ours" ? found.state.shownPercent : 0;
+  }
+
+  /** Keeps a percentage that is about to be shown. Throws CopyError. */
+  async show(percent: number): Promise<void> {
+    await this.#keeper?.show(percent);
   }
 
   /** How data threads write to the device. */
@@ -154,6 +165,18 @@ export class DeviceAttempt implements AttemptNote {
     );
     if (start < end) await device.clear({ start, length: end - start }, this.#host.signal);
   }
+}
+
+/** An attempt that has not begun, at a device with a state of an earlier one. */
+export function notYetBegun(path: string, config: Config): AttemptNote {
+  return {
+    failed: async (failure) => {
+      if (!isToldOf(config, failure.exitCode)) return 1;
+      await using device = await Device.open(path, "fill");
+      const keeper = await DeviceStateKeeper.reopen(device);
+      return (await keeper?.failedAtOnce(failure)) ?? 1;
+    },
+  };
 }
 
 function roundUp(bytes: number): number {

@@ -8,7 +8,7 @@ import { eraseDeviceState, readDeviceState } from "../volume/device-state.ts";
 import type { AttemptNote } from "./attempt.ts";
 import { connect } from "./connect.ts";
 import { copySelected } from "./copy.ts";
-import { DeviceAttempt, type DeviceJob, hasRoom, isOurs } from "./device-attempt.ts";
+import { DeviceAttempt, type DeviceJob, hasRoom, isOurs, notYetBegun } from "./device-attempt.ts";
 import { holdDevice } from "./hold-target.ts";
 import type { RunHost } from "./host.ts";
 import { onlyObject } from "./only-object.ts";
@@ -33,6 +33,8 @@ export async function populateDevice(
   if (found.status === "ours") {
     tellOfEarlier(found.state.owner, config, host);
     state.firstStartedAt = found.state.owner.firstStartedAt;
+    // What somebody has begun to write over is not ours to note anything in.
+    if (!holdsData || isOurs(found)) onAttempt(notYetBegun(path, config));
   }
   await using connection = await connect(config, host, state);
   const source = await openSource(config, connection, host, state);
@@ -87,7 +89,6 @@ async function fill(
   state.phase = "listing";
   const free = { freeBytes: device.sizeBytes, freeInodes: undefined, blockBytes: 1 };
   const setup = { connection, source, rules: pathRules, free, publisher: undefined, decide: undefined };
-  state.shown.begin(0);
   if (config.dryRun) {
     await copySelected(config, host, state, { ...setup, plane: undefined, begin: async () => {} });
     return;
@@ -95,13 +96,18 @@ async function fill(
   state.durability = "device";
   const attempt = new DeviceAttempt(job, config, host);
   const { from, keepsState } = attempt;
+  // Nothing is kept any more once the device is let go of.
+  await using shown = state.shown;
+  shown.begin(attempt.shownPercent);
   if (from) state.resumed = { fromMs: from.savedAtMs, copied: from.counts.copied };
   await using plane = openDevicePlane(config, connection, attempt.writer);
   state.watch(plane);
   const checkpointer = keepsState ? keepProgress(config, host, state, attempt.keeping(plane, state)) : undefined;
   const begin = async (): Promise<void> => {
     await attempt.begin();
-    if (keepsState) onAttempt(attempt);
+    if (!keepsState) return;
+    onAttempt(attempt);
+    if (config.output.ownerUid !== undefined) shown.keepBy((percent) => attempt.show(percent));
   };
   try {
     await copySelected(config, host, state, { ...setup, plane, checkpointer, begin });
@@ -110,6 +116,7 @@ async function fill(
     throw error;
   }
   state.watch(undefined);
+  await shown.forget();
   state.phase = "syncing";
   if (state.ledger.failureKinds.size > 0) await keepLast(checkpointer, undefined, host);
   else await attempt.finish(state.ledger.counts.copied);

@@ -90,7 +90,7 @@ export async function runPopulate(
       await dropCheckpoint(target.root);
     }
     await finish(config, host, { attempt, target, resumed: previous !== undefined, durability });
-    await plane.syncDirectories();
+    await plane?.syncDirectories();
     await durability.sync(host.signal);
     await expectRecord(target.root);
     await shown.forget();
@@ -120,16 +120,23 @@ interface Beginning extends Omit<EarlierWork, "previous"> {
 interface FillingParts
   extends Pick<CopySetup, "rules" | "publisher" | "checkpointer" | "syncing" | "decide">,
     AsyncDisposable {
-  readonly plane: DataPlane;
+  /** Undefined where nothing is to be written or looked up. */
+  readonly plane: DataPlane | undefined;
   readonly keeper: { last(): Promise<void> } | undefined;
 }
 
 /** Straight into the final names: all that is on the volume is ours. */
 async function fillEmpty(config: Config, host: RunHost, state: RunState, beginning: Beginning): Promise<FillingParts> {
   const { attempt, target, source, connection, durability } = beginning;
-  const from = config.dryRun ? undefined : await makeReady(config, host, state, beginning);
+  const rules = pathRules;
+  const nobody = { publisher: undefined, decide: undefined };
+  if (config.dryRun) {
+    state.phase = "listing";
+    return { rules, plane: undefined, keeper: undefined, ...nobody, [Symbol.asyncDispose]: async () => {} };
+  }
+  const from = await makeReady(config, host, state, beginning);
   state.phase = "listing";
-  const keepsUnfinished = source.sorted && !config.dryRun;
+  const keepsUnfinished = source.sorted;
   const plane = openDataPlane(config, connection, target, durability, { keepsUnfinished });
   state.watch(plane);
   const { firstStartedAt } = attempt;
@@ -143,9 +150,8 @@ async function fillEmpty(config: Config, host: RunHost, state: RunState, beginni
       })
     : undefined;
   const dispose = (): PromiseLike<void> => plane[Symbol.asyncDispose]();
-  const syncing = keeper || config.dryRun ? undefined : keepSynced(config, host, state, { plane, durability });
-  const nobody = { publisher: undefined, decide: undefined };
-  const parts = { rules: pathRules, plane, keeper, checkpointer: keeper, syncing, ...nobody };
+  const syncing = keeper ? undefined : keepSynced(config, host, state, { plane, durability });
+  const parts = { rules, plane, keeper, checkpointer: keeper, syncing, ...nobody };
   return { ...parts, [Symbol.asyncDispose]: dispose };
 }
 

@@ -24,11 +24,12 @@ export class ShownProgress implements AsyncDisposable {
     this.#showsKeptOnly = true;
   }
 
-  /** The percentage to show where `percent` is reached; undefined when none may be shown yet. */
+  /** The percentage to show where `percent` is reached; undefined when none may be shown yet, but the 100 of a success may. */
   async show(percent: number): Promise<number | undefined> {
+    if (percent === 100) return percent;
     if (this.#least === undefined) return undefined;
     this.#least = Math.max(this.#least, percent);
-    if (!this.#showsKeptOnly || percent === 100) return this.#least;
+    if (!this.#showsKeptOnly) return this.#least;
     await this.#keep(this.#least);
     return this.#kept;
   }

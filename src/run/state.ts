@@ -14,6 +14,8 @@ export class RunState {
   /** What came up in this run and must not be shown. */
   readonly secrets = new RecentSecrets();
   readonly shown = new ShownProgress();
+  /** Certificates that are trusted besides the usual ones, as PEM. */
+  ca: string | undefined;
   phase: Phase = "preparing";
   /** Undefined until the verdict. */
   exitCode: number | undefined;

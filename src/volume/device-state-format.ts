@@ -11,6 +11,8 @@ export interface DeviceState {
   readonly finishing: boolean;
   /** Behind it, no run of ours has written anything. */
   readonly reachBytes: number;
+  /** The percentage that watchers of the metrics have been shown, at least. */
+  readonly shownPercent: number;
   readonly owner: OwnerRecord;
   /** As the engine wrote it; undefined before the first. */
   readonly checkpoint: string | undefined;
@@ -27,12 +29,13 @@ const place = "the state at the end of the device";
 
 /** Three lines: name and version, JSON, SHA-256 of both. */
 export function stringifyDeviceState(state: DeviceState): string {
-  const { sequence, deviceBytes, finishing, reachBytes, owner, checkpoint = null } = state;
+  const { sequence, deviceBytes, finishing, reachBytes, shownPercent, owner, checkpoint = null } = state;
   const json = JSON.stringify({
     sequence,
     deviceBytes,
     finishing,
     reachBytes,
+    shownPercent,
     owner: stringifyOwnerRecord(owner),
     checkpoint,
   });
@@ -70,8 +73,12 @@ export function chooseDeviceState(places: readonly FoundDeviceState[]): FoundDev
 function stateOf(json: string): FoundDeviceState {
   const value = parsedObject(json);
   if (value === undefined) return damaged("it is not JSON");
-  const { sequence, deviceBytes, finishing, reachBytes, owner, checkpoint } = value;
+  // Without a percentage nothing has been shown.
+  const { sequence, deviceBytes, finishing, reachBytes, shownPercent = 0, owner, checkpoint } = value;
   if (!isCount(sequence) || !isCount(deviceBytes) || !isCount(reachBytes)) return damaged("it lacks counts");
+  if (typeof shownPercent !== "number" || !(shownPercent >= 0 && shownPercent < 100)) {
+    return damaged("its percentage is none");
+  }
   if (typeof finishing !== "boolean") return damaged("it lacks a flag");
   if (typeof owner !== "string" || (typeof checkpoint !== "string" && checkpoint !== null)) {
     return damaged("it lacks texts");
@@ -79,7 +86,7 @@ function stateOf(json: string): FoundDeviceState {
   const record = parseOwnerRecord(owner);
   if (record.status !== "ours") return damaged("its owner record is wrong");
   const texts = { owner: record.record, checkpoint: checkpoint ?? undefined };
-  return { status: "ours", state: { sequence, deviceBytes, finishing, reachBytes, ...texts } };
+  return { status: "ours", state: { sequence, deviceBytes, finishing, reachBytes, shownPercent, ...texts } };
 }
 
 function damaged(what: string): Unusable {

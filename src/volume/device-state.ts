@@ -8,7 +8,7 @@ import {
   stringifyDeviceState,
 } from "./device-state-format.ts";
 import { blockBytes } from "./direct-file.ts";
-import { type RecordedFailure, withFailure } from "./owner-format.ts";
+import { type OwnerRecord, type RecordedFailure, withFailure } from "./owner-format.ts";
 
 /** Of two places each save takes the other one: one that is cut short leaves the former state. */
 const places = 2;
@@ -23,6 +23,7 @@ const longestFailure: RecordedFailure = {
   reason: "\u0001".repeat(mostReasonChars),
   inARow: Number.MAX_SAFE_INTEGER,
 };
+const longestPercent = 99.99;
 
 /** Bytes of an object that leaves room for the state behind it, at most; 0 if the device has none. */
 export function roomBesideState(deviceBytes: number): number {
@@ -49,10 +50,15 @@ export async function eraseDeviceState(device: Device): Promise<void> {
   await device.sync();
 }
 
-/** The state that a run keeps in the last 64 KiB of a device, on stable storage after each call. Methods throw CopyError. */
+/**
+ * The state that a run keeps in the last 64 KiB of a device, on stable storage after each call but `show`. Calls wait for
+ * each other. Methods throw CopyError.
+ */
 export class DeviceStateKeeper {
   readonly #device: Device;
+  /** The last state on stable storage, and what has been changed since. */
   #state: DeviceState;
+  #last: Promise<void> = Promise.resolve();
 
   private constructor(device: Device, state: DeviceState) {
     this.#device = device;
@@ -63,7 +69,7 @@ export class DeviceStateKeeper {
   static async begin(
     device: Device,
     found: FoundDeviceState,
-    begun: Pick<DeviceState, "reachBytes" | "owner" | "checkpoint">,
+    begun: Pick<DeviceState, "reachBytes" | "shownPercent" | "owner" | "checkpoint">,
   ): Promise<DeviceStateKeeper> {
     if (begun.checkpoint === undefined && found.status !== "absent") await eraseDeviceState(device);
     const sequence = found.status === "ours" ? found.state.sequence : 0;
@@ -76,14 +82,16 @@ export class DeviceStateKeeper {
   /** The state that an earlier run of ours left; undefined if there is none. */
   static async reopen(device: Device): Promise<DeviceStateKeeper | undefined> {
     const found = await readDeviceState(device);
-    return found.status === "ours" ? new DeviceStateKeeper(device, found.state) : undefined;
+    if (found.status !== "ours") return undefined;
+    await device.sync(); // it may have been kept by `show`
+    return new DeviceStateKeeper(device, found.state);
   }
 
   /** Whether there is room for a checkpoint, and for whatever failure may follow. */
   fits(checkpoint: string): boolean {
     const owner = { ...this.#state.owner, lastFailure: longestFailure };
-    const sequence = Number.MAX_SAFE_INTEGER;
-    return Buffer.byteLength(stringifyDeviceState({ ...this.#state, sequence, owner, checkpoint })) <= placeBytes;
+    const longest = { sequence: Number.MAX_SAFE_INTEGER, shownPercent: longestPercent, owner, checkpoint };
+    return Buffer.byteLength(stringifyDeviceState({ ...this.#state, ...longest })) <= placeBytes;
   }
 
   get reachBytes(): number {
@@ -101,22 +109,56 @@ export class DeviceStateKeeper {
   }
 
   /** Notes how the attempt ended; how often in a row it ended so is the answer. */
-  async failed(failure: Omit<RecordedFailure, "inARow">): Promise<number> {
+  failed(failure: Omit<RecordedFailure, "inARow">): Promise<number> {
+    return this.#noteFailure(this.#state.owner, failure);
+  }
+
+  /** The same for an attempt that has not begun. */
+  failedAtOnce(failure: Omit<RecordedFailure, "inARow">): Promise<number> {
+    const { owner } = this.#state;
+    return this.#noteFailure({ ...owner, attempts: owner.attempts + 1 }, failure);
+  }
+
+  /**
+   * Keeps the percentage that is about to be shown. Not synced, for whoever shows it would take a failed sync for a mere
+   * lack of progress, and the system tells of lost bytes once only. So the last state on stable storage stays as it is: the
+   * next one is written over this one.
+   */
+  show(shownPercent: number): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#write({ ...this.#state, shownPercent, sequence: this.#state.sequence + 1 });
+      this.#state = { ...this.#state, shownPercent };
+    });
+  }
+
+  async #noteFailure(before: OwnerRecord, failure: Omit<RecordedFailure, "inARow">): Promise<number> {
     const reason = failure.reason.slice(0, mostReasonChars);
-    const owner = withFailure(this.#state.owner, { ...failure, reason });
+    const owner = withFailure(before, { ...failure, reason });
     await this.#save({ owner });
     return owner.lastFailure?.inARow ?? 1;
   }
 
-  async #save(change: Partial<DeviceState>): Promise<void> {
-    const state = { ...this.#state, ...change, sequence: this.#state.sequence + 1 };
+  #save(change: Partial<DeviceState>): Promise<void> {
+    return this.#inTurn(async () => {
+      const state = { ...this.#state, ...change, sequence: this.#state.sequence + 1 };
+      await this.#write(state);
+      await this.#device.sync();
+      this.#state = state;
+    });
+  }
+
+  #inTurn(write: () => Promise<void>): Promise<void> {
+    const turn = this.#last.then(write);
+    this.#last = turn.catch(() => {});
+    return turn;
+  }
+
+  async #write(state: DeviceState): Promise<void> {
     const text = Buffer.from(stringifyDeviceState(state));
     if (text.length > placeBytes) throw new RangeError(`a state of ${text.length} bytes does not fit its place`);
     const memory = alignedMemory(Math.ceil(text.length / blockBytes) * blockBytes);
     memory.set(text);
     const place = state.sequence % places;
     await this.#device.write(memory, this.#device.sizeBytes - areaBytes + place * placeBytes);
-    await this.#device.sync();
-    this.#state = state;
   }
 }

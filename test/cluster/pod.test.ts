@@ -1,5 +1,6 @@
 /** The worker in a pod: process 1, mounts and control group of its own, a volume of ext4, and arguments only. */
-import { readFile } from "node:fs/promises";
+import { cp, readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { type Mount, mountExt4, notMounted } from "../e2e/support/mounts.ts";
 import { bucketName } from "../e2e/support/scene.ts";
@@ -11,6 +12,8 @@ import { applyFsGroup, mountPath, type Node, obstacle, openNode, prefix, termina
 
 const mib = 2 ** 20;
 const ignore = ["lost+found"];
+/** Files of control groups, as processes on other machines see them. */
+const machines = fileURLToPath(new URL("../config/fixtures/cgroup/", import.meta.url));
 
 async function openFilled(): Promise<Node> {
   const node = await openNode();
@@ -99,6 +102,20 @@ describe.skipIf(obstacle !== undefined)(`a pod${obstacle === undefined ? "" : ` 
     await using node = await openFilled();
     expectEnd(await node.podToEnd(), 0);
     expect(await differencesFrom(node.bucket, node.target, { prefix })).toEqual([]);
+  });
+
+  test.each([
+    ["v2-container", (most: number) => most <= 32],
+    ["v2-best-effort", (most: number) => most > 32],
+  ] as const)("finds its limits where cgroup v2 has them: %s", async (machine, isRight) => {
+    await using node = await openFilled();
+    const files = `${node.scratch.path}/cgroup`;
+    await cp(`${machines}${machine}/sys/fs/cgroup`, files, { recursive: true });
+    // Its processes are noted there, and nothing comes of it.
+    const group = { directories: { "": files }, oomKills: async () => 0, async [Symbol.asyncDispose]() {} };
+    node.emulator.addFaults({ kind: "delay", ms: 400, operation: "get" });
+    expectEnd(await node.podToEnd({ group }), 0);
+    expect(node.emulator.counters.maxConcurrentRequests).toSatisfy(isRight);
   });
 
   test("copies far more than its memory, and nobody is killed for it", async (context) => {

@@ -1,4 +1,7 @@
+import { readdirSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
+import { readFileOrUndefined } from "../../src/cli/input.ts";
 import { readCgroup } from "../../src/config/cgroup.ts";
 
 const unlimitedV1 = "9223372036854771712\n";
@@ -7,6 +10,31 @@ const gib = 2 ** 30;
 function limits(files: Readonly<Record<string, string>>, hostCpus = 16) {
   return readCgroup((path) => files[path], hostCpus);
 }
+
+/** Files of machines and containers, as a process there sees them. */
+const machines = fileURLToPath(new URL("./fixtures/cgroup/", import.meta.url));
+const mib = 2 ** 20;
+const seen: Readonly<Record<string, ReturnType<typeof readCgroup>>> = {
+  "v2-container": { cpus: 0.5, memoryBytes: 512 * mib },
+  "v2-best-effort": { cpus: 8, memoryBytes: undefined },
+  "v2-memory-qos": { cpus: 2, memoryBytes: 966_365_184 },
+  // The root group of the kernel has no files for limits.
+  "v2-node": { cpus: 1.5, memoryBytes: gib },
+  "v2-node-path-in-container": { cpus: 1, memoryBytes: 256 * mib },
+  "v2-nested-group": { cpus: 1, memoryBytes: 256 * mib },
+  "v2-outside-namespace": { cpus: 1, memoryBytes: 256 * mib },
+  "hybrid-node": { cpus: 2.5, memoryBytes: 384 * mib },
+  "v1-container": { cpus: 0.5, memoryBytes: 384 * mib },
+  "v1-best-effort": { cpus: 8, memoryBytes: undefined },
+};
+
+it.each(Object.entries(seen))("the limits of %s are found in its files", (name, wanted) => {
+  expect(readCgroup((path) => readFileOrUndefined(`${machines}${name}${path}`), 8)).toEqual(wanted);
+});
+
+it("every machine whose files are here is among them", () => {
+  expect(readdirSync(machines).toSorted()).toEqual(Object.keys(seen).toSorted());
+});
 
 describe("cgroup v2", () => {
   it("inside a container has its limits at the root", () => {

@@ -2,13 +2,12 @@ import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
-import { parseCheckpoint } from "../../src/engine/checkpoint-format.ts";
 import { Device } from "../../src/volume/device.ts";
 import { DeviceStateKeeper } from "../../src/volume/device-state.ts";
-import { chooseDeviceState, parseDeviceState } from "../../src/volume/device-state-format.ts";
+import { parseDeviceState } from "../../src/volume/device-state-format.ts";
 import { canAttachLoop, differenceFrom, type LoopDevice } from "../support/devices.ts";
 import type { CliResult, CliRun } from "./support/cli.ts";
-import { type DeviceScene, imageKey, openDeviceScene } from "./support/device-scene.ts";
+import { type DeviceScene, imageKey, keptOn, openDeviceScene } from "./support/device-scene.ts";
 import { expectRefusal } from "./support/refusal.ts";
 import { bucketName } from "./support/scene.ts";
 import { until as untilWithin } from "./support/waiting.ts";
@@ -24,16 +23,6 @@ const stateAt = deviceBytes - 2 * placeBytes;
 
 /** Runs that write to a device of their own side by side take their time. */
 const until = (what: string, isSo: () => boolean | Promise<boolean>): Promise<void> => untilWithin(what, isSo, 40_000);
-
-/** Bytes behind the first mebibyte that the state on the device vouches for. */
-async function keptOn(device: LoopDevice, atBytes = stateAt): Promise<number> {
-  const places = await Promise.all([0, 1].map((i) => device.read(atBytes + i * placeBytes, placeBytes)));
-  const found = chooseDeviceState(places.map(parseDeviceState));
-  const text = found.status === "ours" ? found.state.checkpoint : undefined;
-  const loaded = text === undefined ? undefined : parseCheckpoint(text);
-  const open = loaded?.status === "ok" ? loaded.state.open : [];
-  return open.flatMap(({ extents }) => extents).reduce((sum, { length }) => sum + length, 0);
-}
 
 async function kill(running: CliRun): Promise<void> {
   running.child.kill("SIGKILL");
@@ -83,11 +72,11 @@ describe.skipIf(!canAttachLoop)("an object on its way to a device", { timeout: 1
     for (const more of [24, 24]) {
       await using running = scene.start("populate", [...parts, "--throughput", "16"]);
       const wanted = kept + more * mib;
-      await until("extents", async () => (await keptOn(scene.device, at)) > wanted);
+      await until("extents", async () => (await keptOn(scene.device, device.bytes)) > wanted);
       await kill(running);
       expect(await scene.device.isZero(0, mib)).toBe(true);
-      expect(await keptOn(scene.device, at)).toBeGreaterThan(kept);
-      kept = await keptOn(scene.device, at);
+      expect(await keptOn(scene.device, device.bytes)).toBeGreaterThan(kept);
+      kept = await keptOn(scene.device, device.bytes);
     }
     await until("silence", () => emulator.counters.openConnections === 0);
     const before = emulator.counters.objectBytesSent;
@@ -108,7 +97,7 @@ describe.skipIf(!canAttachLoop)("an object on its way to a device", { timeout: 1
 
   test.concurrent("keeps on SIGTERM what is done, but for its first mebibyte", async () => {
     await using scene = await openStopped();
-    const kept = await keptOn(scene.device);
+    const kept = await keptOn(scene.device, deviceBytes);
     expect(kept).toBeGreaterThan(4 * mib);
     expect(kept % mib).toBe(0);
     const before = scene.emulator.counters.objectBytesSent;
@@ -118,6 +107,29 @@ describe.skipIf(!canAttachLoop)("an object on its way to a device", { timeout: 1
     await expectComplete(scene, result);
     expect(scene.emulator.counters.objectBytesSent - before).toBe(objectBytes - kept);
     expect(result.lines.find(({ event }) => event === "resuming")).toMatchObject({ bytes: kept });
+  });
+
+  test.concurrent("remembers an attempt that failed before its first byte, and goes on after it", async () => {
+    await using scene = await openStopped();
+    const kept = await keptOn(scene.device, deviceBytes);
+    const held = { bucket: "no-such-bucket" };
+    for (const _ of [1, 2]) {
+      expect(await scene.run("populate", [...parts, "--fail-hold", "1ms"], held)).toMatchObject({ exitCode: 3 });
+    }
+    expectRefusal(await scene.run("populate", [...parts], held), 3, "no-such-bucket"); // not held, not told
+    const result = await scene.run("populate", parts);
+    const told = result.lines.find(({ event }) => event.includes("earlier attempt"));
+    expect(told).toMatchObject({ attempts: 3, lastExitCode: 3, failedInARow: 2 });
+    expect(told?.lastFailure).toContain("no-such-bucket");
+    expect(result.lines.find(({ event }) => event === "resuming")).toMatchObject({ bytes: kept });
+    await expectComplete(scene, result);
+  });
+
+  test.concurrent("leaves a blank device blank if it fails before its first byte", async () => {
+    await using scene = await openDeviceScene(objectBytes, deviceBytes);
+    const result = await scene.run("populate", [...parts, "--fail-hold", "1ms"], { bucket: "no-such-bucket" });
+    expectRefusal(result, 3, "no-such-bucket");
+    expect(await scene.device.isZero(0, deviceBytes)).toBe(true);
   });
 
   test.concurrent.each([
@@ -246,8 +258,10 @@ describe.skipIf(!canAttachLoop)("a state on a device", { timeout: 120_000 }, () 
     await using scene = await openStopped();
     const foreign = randomBytes(512);
     await scene.device.write(0, foreign);
-    expectRefusal(await scene.run("populate", parts), 5, "holds data");
+    const end = await scene.device.read(stateAt, 2 * placeBytes);
+    expectRefusal(await scene.run("populate", [...parts, "--fail-hold", "1ms"]), 5, "holds data");
     expect(await scene.device.read(0, 512)).toEqual(foreign);
+    expect(await scene.device.read(stateAt, 2 * placeBytes)).toEqual(end);
     const result = await scene.run("populate", [...parts, "--allow-non-empty"]);
     expectStartedOver(result, /something else has written/);
     await expectComplete(scene, result);

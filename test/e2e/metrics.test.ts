@@ -1,10 +1,9 @@
-import { existsSync } from "node:fs";
 import { expect, test } from "vitest";
-import { type HttpRecorder, recordHttp } from "../support/http-recorder.ts";
+import { makeCertificate } from "../emulator/certificate.ts";
+import { recordHttp } from "../support/http-recorder.ts";
 import { startCli } from "./support/cli.ts";
 import { bucketName, openScene, type Scene } from "./support/scene.ts";
-import { differencesFrom } from "./support/tree.ts";
-import { until } from "./support/waiting.ts";
+import { get, numberOf, servedAt } from "./support/served-metrics.ts";
 
 const uid = "4c0a8a2e-7d11-4d2c-9f0e-6f0f3c1a2b3d";
 
@@ -12,12 +11,6 @@ async function openFilled(): Promise<Scene> {
   const scene = await openScene();
   scene.emulator.generate({ bucket: bucketName, prefix: "data/", count: 20, sizeBytes: 3000 });
   return scene;
-}
-
-/** The number of a series in the text format. */
-function numberOf(series: string, text: string | undefined): number | undefined {
-  const line = text?.split("\n").find((each) => each.startsWith(`${series} `));
-  return line === undefined ? undefined : Number(line.slice(series.length + 1));
 }
 
 const percentSeries = `kubevirt_cdi_import_progress_total{ownerUID="${uid}"}`;
@@ -109,6 +102,40 @@ test.concurrent("a sidecar that is not there is a warning and changes nothing", 
   expect(result.stderr).not.toContain("token=x");
 });
 
+test.concurrent("a gateway and a sidecar may have certificates of a private authority, which --ca-file names", async () => {
+  await using scene = await openFilled();
+  await using certificate = await makeCertificate();
+  await using server = await recordHttp(undefined, certificate);
+  const outlets = ["--metrics-push", server.url, "--quit-url", `${server.url}/quit`];
+  const refused = await scene.run("populate", outlets);
+  expect(refused.exitCode).toBe(0);
+  const problems = refused.lines.flatMap(({ level, problem }) => (level === "warn" ? [problem] : []));
+  expect(problems.length).toBeGreaterThanOrEqual(2);
+  for (const problem of problems) expect(problem).toMatch(/^cannot (push|tell) .*: self-signed certificate/);
+  expect(server.received).toEqual([]);
+
+  const trusting = [...outlets, "--ca-file", certificate.caFile];
+  const result = await scene.run("populate", trusting, { target: await scene.scratch.directory("another") });
+  expect(result.exitCode).toBe(0);
+  expect(result.lines.filter(({ level }) => level === "warn")).toEqual([]);
+  expect(numberOf("oss_populator_exit_code", server.received.at(-2)?.body)).toBe(0);
+  expect(server.received.at(-1)).toMatchObject({ method: "POST", url: "/quit" });
+
+  const before = server.received.length;
+  expect(await scene.run("populate", [...trusting, "--throughput", "fast"])).toMatchObject({ exitCode: 2 });
+  expect(server.received.slice(before)).toMatchObject([{ method: "POST", url: "/quit" }]);
+});
+
+test.concurrent("a certificate file that has none is told as wrong options are", async () => {
+  await using scene = await openFilled();
+  await using sidecar = await recordHttp();
+  const args = ["--metrics-push", sidecar.url, "--quit-url", `${sidecar.url}/quit`, "--ca-file", "/nothing-there"];
+  const result = await scene.run("populate", args);
+  expect(result).toMatchObject({ exitCode: 2, report: { exitCode: 2 } });
+  expect(result.report?.reason).toContain("--ca-file: cannot use /nothing-there: ENOENT");
+  expect(sidecar.received.at(-1)).toMatchObject({ method: "POST", url: "/quit" });
+});
+
 test.concurrent("a free port for the metrics is told in the log, and serves metrics, health and progress", async () => {
   await using scene = await openFilled();
   scene.emulator.addFaults({ kind: "drip", bytesPerSecond: 500, operation: "get", nth: 20 });
@@ -127,51 +154,3 @@ test.concurrent("a free port for the metrics is told in the log, and serves metr
   });
   expect(await run.result).toMatchObject({ exitCode: 0 });
 });
-
-test.concurrent("the import progress does not fall when a killed run is gone on with, and is 100 only at the end", async () => {
-  await using scene = await openScene();
-  scene.emulator.generate({ bucket: bucketName, prefix: "data/", count: 600, sizeBytes: 20_000 });
-  await using gateway = await recordHttp();
-  const args = ["--owner-uid", uid, "--metrics-listen", "127.0.0.1:0", "--throughput", "2"];
-  await using killed = scene.start("populate", args);
-  const checkpoint = `${scene.target}/.oss-populator/checkpoint`;
-  const seen = await percents(await servedAt(killed), (percent) => percent > 20 && existsSync(checkpoint));
-  killed.child.kill("SIGKILL");
-  await killed.result;
-  // A listing that takes a while, in which nothing is known of what is still to come.
-  scene.emulator.addFaults({ kind: "delay", ms: 1500, operation: "list", nth: 2 });
-  await using next = scene.start("populate", [...args, "--metrics-push", gateway.url]);
-  seen.push(...(await percents(await servedAt(next), (percent) => percent > 0)));
-  const { exitCode, report } = await next.result;
-
-  expect([exitCode, report?.objects.resumed === 0]).toEqual([0, false]);
-  expect(seen).toEqual(seen.toSorted((a, b) => a - b));
-  expect(seen.every((percent) => percent < 100)).toBe(true);
-  expect(lastPercent(gateway)).toBe(100);
-  expect(await differencesFrom(scene.bucket, scene.target, { prefix: "data/" })).toEqual([]);
-});
-
-function lastPercent({ received }: HttpRecorder): number | undefined {
-  return numberOf(percentSeries, received.at(-1)?.body);
-}
-
-/** Every percentage that is served until it is enough. */
-async function percents(url: string, enough: (percent: number) => boolean): Promise<number[]> {
-  const seen: number[] = [];
-  await until("enough progress", async () => {
-    const percent = numberOf(percentSeries, await get(`${url}/metrics`).catch(() => ""));
-    if (percent !== undefined) seen.push(percent);
-    return percent !== undefined && enough(percent);
-  });
-  return seen;
-}
-
-/** Where a run says that it serves its metrics. */
-async function servedAt(run: ReturnType<Scene["start"]>): Promise<string> {
-  await run.said(/"event":"serving metrics".*\n/);
-  return `http://127.0.0.1:${/"event":"serving metrics".*"port":(\d+)/.exec(run.stderr())?.[1]}`;
-}
-
-async function get(url: string): Promise<string> {
-  return (await fetch(url)).text();
-}

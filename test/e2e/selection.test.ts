@@ -1,7 +1,8 @@
-import { writeFile } from "node:fs/promises";
+import { readdir, writeFile } from "node:fs/promises";
 import { expect, test } from "vitest";
 import { bucketName, openScene, type Scene } from "./support/scene.ts";
 import { differencesFrom, pathsIn } from "./support/tree.ts";
+import { until } from "./support/waiting.ts";
 
 /** Objects of little content below `data/`. */
 function put({ emulator }: Scene, ...names: readonly string[]): void {
@@ -21,6 +22,20 @@ test.concurrent("a dry run of populate plans everything and writes nothing", asy
   });
   expect(await pathsIn(scene.target)).toEqual([]);
   expect(scene.emulator.counters).toMatchObject({ get: 0 });
+});
+
+test.concurrent("a dry run of populate starts no thread that moves data", async () => {
+  await using scene = await openScene();
+  scene.emulator.generate({ bucket: bucketName, prefix: "data/", count: 1500, sizeBytes: 100 });
+  const threadsOf = async (args: readonly string[]): Promise<number> => {
+    const { list } = scene.emulator.counters;
+    scene.emulator.clearFaults();
+    scene.emulator.addFaults({ kind: "delay", ms: 60_000, operation: "list", nth: 2 });
+    await using running = scene.start("populate", args);
+    await until("the listing", () => scene.emulator.counters.list >= list + 2);
+    return (await readdir(`/proc/${running.pid}/task`)).length;
+  };
+  expect(await threadsOf(["--dry-run"])).toBeLessThan(await threadsOf(["--threads", "1"]));
 });
 
 test.concurrent("a dry run of copy does not even make its target", async () => {

@@ -193,6 +193,12 @@ describe("exit codes", () => {
   });
 });
 
+test.each(["job.yaml", "indexed-job.yaml"])("%s keeps service meshes away, with sidecars and without", (file) => {
+  const { labels, annotations } = objectOf(file, "Job").spec.template.metadata;
+  expect(annotations).toEqual({ "sidecar.istio.io/inject": "false", "linkerd.io/inject": "disabled" });
+  expect(labels).toMatchObject({ "istio.io/dataplane-mode": "none" });
+});
+
 test("the shards of the Indexed Job are as many as its pods, on a volume that all of them can mount", () => {
   const { spec } = objectOf("indexed-job.yaml", "Job");
   const claim = objectOf("indexed-job.yaml", "PersistentVolumeClaim");

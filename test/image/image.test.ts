@@ -142,13 +142,14 @@ describe.skipIf(obstacle !== undefined)(`the image${obstacle === undefined ? "" 
     await using group = await makeControlGroup(`oss-populator-image-${process.pid}`, { cpus: 1, memoryBytes: 2 ** 28 });
     if (group === undefined) return context.skip(noControlGroup);
     const rounds: FirstRequest[] = [];
-    while (rounds.length < 5) rounds.push(await firstRequest(group));
-    const [wall, cpu] = [rounds.map(({ wallMs }) => Math.round(wallMs)), rounds.map(({ cpuMs }) => cpuMs)];
+    while (rounds.length < 9) rounds.push(await firstRequest(group));
+    const sorted = (of: (round: FirstRequest) => number) => rounds.map(of).toSorted((a, b) => a - b);
+    const [wall, cpu] = [sorted(({ wallMs }) => Math.round(wallMs)), sorted(({ cpuMs }) => cpuMs)];
     console.info(
-      `from the start of process 1 to its first request: ${wall.join(", ")} ms, of CPU ${cpu.join(", ")} ms`,
+      `process 1 to its first request: ${wall.join(", ")} ms, the median ${wall[4]}; CPU ${cpu.join(", ")} ms`,
     );
     // Generous, for a machine that has other things to do.
-    expect(Math.min(...wall)).toBeLessThan(5000);
+    expect(wall[0]).toBeLessThan(5000);
   });
 
   /** What it takes from the moment at which the container is ready for its entrypoint until somebody asks for a listing. */

@@ -28,7 +28,9 @@ test.each([
 ])("%d seconds read %s", (seconds, text) => expect(formatDuration(seconds)).toBe(text));
 
 test("counts have thousands separators, rates their second, and only the whole is 100 %", () => {
-  expect(formatCount(10_211)).toBe("10,211");
+  expect([0, 7, 999, 1000, 10_211, 1_234_567, -1234, 999.5].map(formatCount)).toEqual([
+    ...["0", "7", "999", "1,000", "10,211", "1,234,567", "-1,234", "1,000"],
+  ]);
   expect(formatCount(Number.NaN)).toBe("?");
   expect(formatRate(50_000_000)).toBe("50 MB/s");
   expect(formatPercent(0.99999)).toBe("99.9 %");

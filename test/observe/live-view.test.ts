@@ -20,7 +20,7 @@ const program = `
   const progress = () => ({ ...base, copied: { objects, bytes: objects * 1_000_000 }, receivedBytes: objects * 1_000_000 });
   const colours = process.stderr.hasColors();
   const view = await createLiveView({ terminal: process.stderr, log: createLogDestination(2), colours });
-  const logger = await createLogger({ format: "text", level: "info", destination: view, secrets: () => [], colours });
+  const logger = createLogger({ format: "text", level: "info", destination: view, secrets: () => [], colours });
   logger.info("before");
   view.start(progress);
   for (objects = 1; objects < 10; objects += 4) await sleep(300);

@@ -8,7 +8,7 @@ import { temporaryFolder } from "./support.ts";
 
 async function collecting(options: Partial<LoggerOptions> = {}) {
   const lines: string[] = [];
-  const logger = await createLogger({
+  const logger = createLogger({
     format: "json",
     level: "debug",
     secrets: () => [],
@@ -109,7 +109,7 @@ test("lines of the destination reach their descriptor at once", async () => {
 test("a reader that goes away neither stops nor ends the process", async () => {
   const program = `
     const { createLogger, createLogDestination } = await import(${JSON.stringify(import.meta.resolve("../../src/observe/log.ts"))});
-    const logger = await createLogger({ format: "json", level: "info", secrets: () => [], destination: createLogDestination() });
+    const logger = createLogger({ format: "json", level: "info", secrets: () => [], destination: createLogDestination() });
     process.stdin.on("data", () => {
       for (let i = 0; i < 1000; i++) logger.info("line", { i });
       process.stdout.write("survived");

@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { MetricsPush, type PushOptions } from "../../src/observe/metrics-push.ts";
 import { tellToQuit } from "../../src/observe/quit.ts";
 import { secretsOfUrl } from "../../src/observe/send.ts";
+import { makeCertificate } from "../emulator/certificate.ts";
 import { recordHttp } from "../support/http-recorder.ts";
 
 function pushing(options: Partial<PushOptions> & Pick<PushOptions, "url">) {
@@ -101,6 +102,23 @@ test("the metrics go through the proxy that the scheme has, but not to hosts tha
   expect([gateway.received.length, proxy.received.length]).toEqual([2, before]);
 });
 
+test("a gateway and a sidecar with a certificate of one's own are trusted where that is in the given file", async () => {
+  await using certificate = await makeCertificate();
+  await using server = await recordHttp(undefined, certificate);
+  const ca = certificate.certificatePem;
+  const { push, failures } = pushing({ url: server.url });
+  await push.finish(5000);
+  expect(failures[0]).toMatch(/^cannot push the metrics to https:\/\/127\.0\.0\.1:\d+: .*self-signed certificate/);
+  expect(await tellToQuit(server.url, { timeoutMs: 5000 })).toContain("self-signed certificate");
+  expect(server.received).toEqual([]);
+
+  const trusting = pushing({ url: server.url, ca });
+  await trusting.push.finish(5000);
+  expect([trusting.failures, server.received.length]).toEqual([[], 2]);
+  expect(await tellToQuit(`${server.url}/quit`, { timeoutMs: 5000, ca })).toBeUndefined();
+  expect(server.received.at(-1)).toMatchObject({ method: "POST", url: "/quit" });
+});
+
 test("what must not be shown of a URL is its password, as written, as meant, and as it is sent", () => {
   expect(secretsOfUrl("http://u:p%40ss@h")).toEqual(["p%40ss", "p@ss", Buffer.from("u:p@ss").toString("base64")]);
   expect(secretsOfUrl("http://u:100%@h")).toContain("100%");
@@ -110,17 +128,19 @@ test("what must not be shown of a URL is its password, as written, as meant, and
 
 test("a sidecar is told to quit by one empty POST", async () => {
   await using sidecar = await recordHttp();
-  expect(await tellToQuit(`${sidecar.url}/quitquitquit?x=1`, 2000)).toBeUndefined();
+  expect(await tellToQuit(`${sidecar.url}/quitquitquit?x=1`, { timeoutMs: 2000 })).toBeUndefined();
   expect(sidecar.received).toEqual([{ method: "POST", url: "/quitquitquit?x=1", authorization: undefined, body: "" }]);
 });
 
 test("a sidecar that refuses, is silent or is not there is a sentence for a warning", async () => {
   await using refusing = await recordHttp((response) => response.writeHead(405).end());
-  expect(await tellToQuit(refusing.url, 2000)).toBe(
+  expect(await tellToQuit(refusing.url, { timeoutMs: 2000 })).toBe(
     `cannot tell ${refusing.url} to quit (--quit-url): it answered 405`,
   );
   await using silent = await recordHttp(() => {});
-  expect(await tellToQuit(silent.url, 100)).toMatch(/^cannot tell .* to quit \(--quit-url\): it took too long$/);
+  expect(await tellToQuit(silent.url, { timeoutMs: 100 })).toMatch(
+    /^cannot tell .* to quit \(--quit-url\): it took too long$/,
+  );
   await silent[Symbol.asyncDispose]();
-  expect(await tellToQuit(silent.url, 2000)).toContain("ECONNREFUSED");
+  expect(await tellToQuit(silent.url, { timeoutMs: 2000 })).toContain("ECONNREFUSED");
 });

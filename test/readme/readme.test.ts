@@ -154,7 +154,7 @@ describe("YAML of the README", () => {
 });
 
 describe("tables of the README", () => {
-  test("of options are those of the program (node test/readme/tables.ts)", () => {
+  test("of options are those of the program (npx node test/readme/tables.ts)", () => {
     expect(readme).toBe(withTables(readme));
   });
 

@@ -1,4 +1,4 @@
-/** `node test/readme/tables.ts` puts the tables of options into the README; a test holds them there. */
+/** `npx node test/readme/tables.ts` puts the tables of options into the README; a test holds them there. */
 import { readFileSync, writeFileSync } from "node:fs";
 import type { Verb } from "../../src/config/config.ts";
 import { every, groups } from "../../src/config/option.ts";

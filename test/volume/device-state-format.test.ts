@@ -17,6 +17,7 @@ const sample: DeviceState = {
   deviceBytes: 2 ** 40,
   finishing: false,
   reachBytes: 12_345,
+  shownPercent: 12.34,
   owner: {
     fingerprint: "f".repeat(64),
     source: "oss://bucket/images/😀\u0001.img",

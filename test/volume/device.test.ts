@@ -7,6 +7,7 @@ import {
   readDeviceState,
   roomBesideState,
 } from "../../src/volume/device-state.ts";
+import { chooseDeviceState, parseDeviceState } from "../../src/volume/device-state-format.ts";
 import { nextAttempt } from "../../src/volume/owner-format.ts";
 import { attachLoop, canAttachLoop } from "../support/devices.ts";
 import { failure, pageAligned, run, temporaryDirectory } from "./support.ts";
@@ -100,7 +101,7 @@ describe.skipIf(!canAttachLoop)("the state on a device", () => {
     await using loop = await attachLoop(place.path, 4 * mib, { sectorSize: 4096 });
     await using device = await Device.open(loop.path, "fill");
     expect(await readDeviceState(device)).toEqual({ status: "absent" });
-    const begun = { owner: nextAttempt(fresh, undefined), checkpoint: undefined, reachBytes: 5 };
+    const begun = { owner: nextAttempt(fresh, undefined), checkpoint: undefined, reachBytes: 5, shownPercent: 0 };
     const keeper = await DeviceStateKeeper.begin(device, { status: "absent" }, begun);
     for (const [i, text] of ["one", "two ".repeat(4000), "three"].entries()) {
       await keeper.keep(text, i);
@@ -116,6 +117,30 @@ describe.skipIf(!canAttachLoop)("the state on a device", () => {
     expect(await DeviceStateKeeper.reopen(device)).toBeUndefined();
   });
 
+  it("keeps what was shown, and the state before it until the next one is on stable storage", async () => {
+    await using place = await temporaryDirectory();
+    await using loop = await attachLoop(place.path, 4 * mib);
+    await using device = await Device.open(loop.path, "fill");
+    const begun = { owner: nextAttempt(fresh, undefined), checkpoint: "c", reachBytes: 0, shownPercent: 1.5 };
+    const keeper = await DeviceStateKeeper.begin(device, { status: "absent" }, begun);
+    const places = () =>
+      Promise.all([0, 1].map((i) => loop.read(4 * mib - 65_536 + i * 32_768, 32_768).then(parseDeviceState)));
+    await keeper.keep("durable", 0);
+    const durable = chooseDeviceState(await places());
+    for (const percent of [2.5, 3.25]) {
+      await keeper.show(percent);
+      expect(await readDeviceState(device)).toMatchObject({ state: { shownPercent: percent, checkpoint: "durable" } });
+      expect(await places()).toContainEqual(durable);
+    }
+    await Promise.all([keeper.show(4), keeper.keep("next", 7), keeper.show(5)]);
+    expect(await readDeviceState(device)).toMatchObject({
+      state: { shownPercent: 5, checkpoint: "next", reachBytes: 7 },
+    });
+    const failure = { at: fresh.firstStartedAt, exitCode: 7, kind: "server", reason: "x" };
+    expect(await (await DeviceStateKeeper.reopen(device))?.failed(failure)).toBe(1);
+    expect(await readDeviceState(device)).toMatchObject({ state: { shownPercent: 5, checkpoint: "next" } });
+  });
+
   it("that begins anew leaves nothing of the one before", async () => {
     await using place = await temporaryDirectory();
     await using loop = await attachLoop(place.path, 4 * mib);
@@ -124,11 +149,11 @@ describe.skipIf(!canAttachLoop)("the state on a device", () => {
     const first = await DeviceStateKeeper.begin(
       device,
       { status: "absent" },
-      { owner, checkpoint: "c", reachBytes: 0 },
+      { owner, checkpoint: "c", reachBytes: 0, shownPercent: 0 },
     );
     await first.keep("vouches for what will be gone", 0);
     const found = await readDeviceState(device);
-    await DeviceStateKeeper.begin(device, found, { owner, checkpoint: undefined, reachBytes: 0 });
+    await DeviceStateKeeper.begin(device, found, { owner, checkpoint: undefined, reachBytes: 0, shownPercent: 0 });
     const area = await loop.read(4 * mib - 65_536, 65_536);
     expect(area.includes("vouches")).toBe(false);
   });
@@ -138,7 +163,7 @@ describe.skipIf(!canAttachLoop)("the state on a device", () => {
     await using loop = await attachLoop(place.path, 4 * mib);
     await using device = await Device.open(loop.path, "fill");
     const owner = { ...nextAttempt(fresh, undefined), source: `oss://b/${"\u0001".repeat(1023)}` };
-    const begun = { owner, checkpoint: undefined, reachBytes: 0 };
+    const begun = { owner, checkpoint: undefined, reachBytes: 0, shownPercent: 0 };
     const keeper = await DeviceStateKeeper.begin(device, { status: "absent" }, begun);
     const key = JSON.stringify("\u0001".repeat(1023));
     expect(keeper.fits(`${key}${key}${"x".repeat(1000)}`)).toBe(true);
@@ -154,7 +179,11 @@ describe.skipIf(!canAttachLoop)("the state on a device", () => {
     await using large = await attachLoop(place.path, 6 * mib);
     await using from = await Device.open(small.path, "fill");
     const owner = nextAttempt(fresh, undefined);
-    await DeviceStateKeeper.begin(from, { status: "absent" }, { owner, checkpoint: undefined, reachBytes: 0 });
+    await DeviceStateKeeper.begin(
+      from,
+      { status: "absent" },
+      { owner, checkpoint: undefined, reachBytes: 0, shownPercent: 0 },
+    );
     await large.write(6 * mib - 65_536, await small.read(4 * mib - 65_536, 65_536));
     await using to = await Device.open(large.path, "fill");
     expect(await readDeviceState(to)).toMatchObject({

@@ -1,3 +1,5 @@
+import { parseCheckpoint } from "../../../src/engine/checkpoint-format.ts";
+import { chooseDeviceState, parseDeviceState } from "../../../src/volume/device-state-format.ts";
 import { attachLoop, type LoopDevice, type LoopOptions } from "../../support/devices.ts";
 import { bucketName, openScene, type Scene } from "./scene.ts";
 
@@ -44,4 +46,17 @@ export async function openDeviceScene(
     await scene[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+const placeBytes = 32 * 1024;
+
+/** Bytes behind the first mebibyte that the state at the end of a device vouches for. */
+export async function keptOn(device: LoopDevice, deviceBytes: number): Promise<number> {
+  const stateAt = deviceBytes - 2 * placeBytes;
+  const places = await Promise.all([0, 1].map((i) => device.read(stateAt + i * placeBytes, placeBytes)));
+  const found = chooseDeviceState(places.map(parseDeviceState));
+  const text = found.status === "ours" ? found.state.checkpoint : undefined;
+  const loaded = text === undefined ? undefined : parseCheckpoint(text);
+  const open = loaded?.status === "ok" ? loaded.state.open : [];
+  return open.flatMap(({ extents }) => extents).reduce((sum, { length }) => sum + length, 0);
 }

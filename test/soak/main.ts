@@ -77,7 +77,9 @@ else {
   const failures: string[] = [];
   for (const campaign of campaigns.filter(({ name }) => values.only.some((text) => name.includes(text)))) {
     const { tried, unit, failed, remark } = await run(campaign, options);
-    rows.push(row([campaign.name, `${tried} ${unit}`, failed.length, remark]));
+    const cells = [campaign.name, `${tried} ${unit}`, failed.length, remark];
+    process.stderr.write(`${row(cells)}\n`); // a soak that is stopped has not been for nothing
+    rows.push(row(cells));
     failures.push(...failed.map((failure) => `${campaign.name}: ${failure}`));
   }
   const table = [row(["what was tried", "how often", "failed", "seen"]), row(["---", "---:", "---:", "---"]), ...rows];

@@ -3,7 +3,7 @@ import { setTimeout } from "node:timers/promises";
 import type { CliRun } from "../e2e/support/cli.ts";
 import { mountTmpfs, notMounted } from "../e2e/support/mounts.ts";
 import { bucketName, credentials, openScene, type RunOptions } from "../e2e/support/scene.ts";
-import type { Emulator } from "../emulator/server.ts";
+import { EqualObjects } from "./equal-objects.ts";
 import { preloaded } from "./preloaded.ts";
 
 const prefix = "data/";
@@ -35,17 +35,19 @@ export interface MemoryOutcome {
 
 /** How much memory a populate takes at most, as the kernel counts it; why not, where no volume without limits can be mounted. */
 export async function measureMemory({ what, ...set }: ManyObjects): Promise<MemoryOutcome | string> {
-  await using scene = await openScene({ requestLogLimit: 10 });
+  await using scene = await openScene();
   await using volume = await mountTmpfs(scene.scratch.path, "size=1t,nr_inodes=0");
   if (volume === undefined) return notMounted;
-  const { emulator } = scene;
-  emulator.generate({ bucket: bucketName, prefix, count: set.objects, sizeBytes: set.sizeBytes, ...within(set) });
+  await using server = await EqualObjects.start({ ...set, bucket: bucketName, prefix });
   const args = what === "list" ? ["--dry-run"] : [];
   const around = await surroundings(scene.scratch.path, what);
-  await using run = scene.start("populate", args, { target: volume.path, patienceMs, ...around });
+  await using run = scene.start("populate", args, {
+    ...{ target: volume.path, endpoint: server.url, patienceMs },
+    ...around,
+  });
   let millionBytes = 0;
   const peakBytes = await watchMemory(run, (bytes) => {
-    if (throughOf(emulator, what) < flatFrom) millionBytes = bytes;
+    if ((what === "list" ? server.listed : server.gets) < flatFrom) millionBytes = bytes;
   });
   const { exitCode, report, elapsedMs } = await run.result;
   const wrong: string[] = [];
@@ -74,16 +76,8 @@ export async function watchMemory(run: CliRun, onLook: (peakBytes: number) => vo
   return peakBytes;
 }
 
-function within({ perDirectory }: Pick<ManyObjects, "perDirectory">): { perDirectory?: number } {
-  return perDirectory === undefined ? {} : { perDirectory };
-}
-
 async function surroundings(scratch: string, what: ManyObjects["what"]): Promise<RunOptions> {
   return what === "fetch" ? { env: { ...credentials, ...(await preloaded("discard-files", scratch)) } } : {};
-}
-
-function throughOf({ counters }: Emulator, what: ManyObjects["what"]): number {
-  return what === "list" ? counters.list * 1000 : counters.get;
 }
 
 /** Of the process's resident set; 0 once it is gone. */

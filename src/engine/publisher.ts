@@ -3,6 +3,7 @@ import type { Clock, DataPlane, FileTarget } from "../types.ts";
 import type { OpenEntry } from "./checkpoint.ts";
 import { type CheckpointLimits, CheckpointSchedule } from "./checkpoint-schedule.ts";
 import { nextPoll } from "./poll.ts";
+import { isObjectsOwn } from "./retry.ts";
 import type { UnfinishedObjects } from "./unfinished-objects.ts";
 
 export interface PublisherParts {
@@ -41,6 +42,8 @@ export class Publisher {
   #flushing: Promise<void> = Promise.resolve();
   #begun = false;
   #failed = false;
+  /** Whether a staged file stays without a name. */
+  #left = false;
 
   constructor(parts: PublisherParts) {
     this.#parts = parts;
@@ -54,7 +57,7 @@ export class Publisher {
 
   /** Whether nothing is staged, and nothing kept for another run. */
   get isEmpty(): boolean {
-    return !this.#failed && this.#batch.length === 0 && this.unfinished?.hasProgress !== true;
+    return !this.#failed && !this.#left && this.#batch.length === 0 && this.unfinished?.hasProgress !== true;
   }
 
   /**
@@ -137,6 +140,8 @@ export class Publisher {
     if (batch.length === 0) return;
     const results = await this.#parts.plane.publish(batch.map(({ target }) => target));
     for (const [i, { done }] of batch.entries()) done(results[i]);
+    // Whose name is taken has no use for its file, and the volume has removed it.
+    this.#left ||= results.some((error) => error !== undefined && !isObjectsOwn(error));
     const fatal = results.find((error) => error !== undefined && !(error instanceof CopyError));
     if (fatal) throw fatal;
   }

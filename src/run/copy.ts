@@ -12,10 +12,11 @@ import { rangeBytes } from "../engine/range-size.ts";
 import { SpaceBudget } from "../engine/space-budget.ts";
 import { UnfinishedObjects } from "../engine/unfinished-objects.ts";
 import type { DataPlane } from "../types.ts";
+import type { CopyState } from "../volume/copy-state.ts";
 import { chooseDurability, type Durability } from "../volume/durability.ts";
 import { finishDirectories } from "../volume/finish-directories.ts";
 import { type FreeSpace, freeSpace } from "../volume/space.ts";
-import type { PreparedTarget } from "../volume/target.ts";
+import { type PreparedTarget, removeEarlierProbes } from "../volume/target.ts";
 import { type Connection, connect } from "./connect.ts";
 import { copyWorkOf } from "./fingerprint.ts";
 import { holdTarget } from "./hold-target.ts";
@@ -71,7 +72,13 @@ export async function runCopy(config: Config, host: RunHost, state: RunState): P
     throw error;
   }
   // From here on a signal no longer changes the verdict: everything is in place and on stable storage.
-  if (publisher?.isEmpty) await copy?.remove();
+  if (copy && publisher?.isEmpty) await leaveNothing(copy, target);
+}
+
+async function leaveNothing(copy: CopyState, { root, abilities }: PreparedTarget): Promise<void> {
+  // Another shard may be testing the target at this very moment.
+  if (abilities && copy.work.count === 1) await removeEarlierProbes(root, abilities.startedCtimeMs);
+  await copy.remove();
 }
 
 export interface PublishingParts extends Partial<Earlier> {

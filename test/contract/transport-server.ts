@@ -44,6 +44,14 @@ export async function rawServer(
     socket.on("close", () => sockets.delete(socket));
     socket.on("error", () => socket.destroy());
     plain.on("error", () => socket.destroy());
+    // What is to be written after a handshake that never comes would keep it open on our side.
+    let isShaken = scheme === "http";
+    socket.once("secure", () => {
+      isShaken = true;
+    });
+    socket.once("end", () => {
+      if (!isShaken) socket.destroy();
+    });
     const reset = (): unknown => plain.resetAndDestroy();
     greet({ socket, reset });
     socket.on("data", (chunk) => {

@@ -1,5 +1,10 @@
 import { expect, test } from "vitest";
-import { killFreshEverywhere, killResumedEverywhere } from "../soak/kill-points.ts";
+import {
+  killFreshCopyEverywhere,
+  killFreshEverywhere,
+  killResumedCopyEverywhere,
+  killResumedEverywhere,
+} from "../soak/kill-points.ts";
 import { killAndComplete, killSets } from "../soak/kills.ts";
 import { killUnderLimit } from "../soak/limited-kill.ts";
 import { checkpointIn, settledOf } from "./support/checkpoint.ts";
@@ -31,6 +36,23 @@ test.concurrent("killed in place of any change to a volume that it goes on with,
   const { wrong, tried } = await killResumedEverywhere({ first: 1 + Math.floor(Math.random() * 4), step: 4 });
   expect(wrong).toEqual([]);
   expect(tried).toBeGreaterThan(6);
+});
+
+test.concurrent("killed in place of any change, a copy leaves what the next one completes, and that one leaves nothing of ours", {
+  timeout,
+}, async () => {
+  // The second change is made to the file by which the target was tested.
+  const { wrong, tried } = await killFreshCopyEverywhere({ first: 2, step: 5 });
+  expect(wrong).toEqual([]);
+  expect(tried).toBeGreaterThan(4);
+});
+
+test.concurrent("killed in place of any change, so does a copy that goes on with large objects", {
+  timeout,
+}, async () => {
+  const { wrong, tried } = await killResumedCopyEverywhere({ first: 1 + Math.floor(Math.random() * 4), step: 4 });
+  expect(wrong).toEqual([]);
+  expect(tried).toBeGreaterThan(5);
 });
 
 test.concurrent("runs that are killed before they save a checkpoint of their own leave the earlier one right", {

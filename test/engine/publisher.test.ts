@@ -64,6 +64,21 @@ test("nothing gets its name before a sync that began after its bytes were there 
   expect(ends).toEqual(["a", "b"]);
 });
 
+test("a staged file that the target could not name is left for another run to find", async () => {
+  const fails = { a: "occupied", b: "volume-full" } as const;
+  const publishFails = (path: string) => (path === "a" || path === "b" ? new CopyError(fails[path], path) : undefined);
+  const { clock, publisher, add, ends } = setUp({ publishFails });
+
+  await add("a");
+  await drive(clock, publisher.flush());
+  expect(publisher.isEmpty).toBe(true); // the volume has removed what has no place
+
+  await add("b");
+  await drive(clock, publisher.flush());
+  expect(ends).toEqual(["a: a", "b: b"]);
+  expect(publisher.isEmpty).toBe(false);
+});
+
 test("an empty flush does nothing", async () => {
   const { publisher, events } = setUp();
   await publisher.flush();

@@ -1,7 +1,12 @@
 import { runScenario } from "../engine/killed-scenario.ts";
 import { type Filesystem, whyNoDisk } from "../support/lossy-disk/disk.ts";
 import { type CostSet, measureCheckpoints } from "./checkpoint-cost.ts";
-import { killFreshEverywhere, killResumedEverywhere } from "./kill-points.ts";
+import {
+  killFreshCopyEverywhere,
+  killFreshEverywhere,
+  killResumedCopyEverywhere,
+  killResumedEverywhere,
+} from "./kill-points.ts";
 import { killAndComplete, killSets } from "./kills.ts";
 import { killUnderLimit } from "./limited-kill.ts";
 import { losePower } from "./power-loss.ts";
@@ -154,6 +159,8 @@ export const campaigns: readonly Campaign[] = [
   killsOf("mixed"),
   pointsOf("empty volume", killFreshEverywhere),
   pointsOf("volume with a checkpoint", killResumedEverywhere),
+  pointsOf("copy", killFreshCopyEverywhere),
+  pointsOf("copy with unfinished objects", killResumedCopyEverywhere),
   powerLosses("ext4", "unflushed"),
   powerLosses("xfs", "unflushed"),
   powerLosses("ext4", "nothing"),

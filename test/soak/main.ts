@@ -2,6 +2,7 @@
 import { parseArgs } from "node:util";
 import { seededRandom } from "../support/fake-clock.ts";
 import { type Campaign, campaigns, type SoakOptions, type Tally } from "./campaigns.ts";
+import { numbers } from "./numbers.ts";
 
 const help = `npm run soak -- [options]
   --kills N          kills at random moments, over three sets of objects (200)
@@ -10,6 +11,7 @@ const help = `npm run soak -- [options]
   --minutes N        time of each campaign at most; what is under way comes to its end (no limit)
   --only TEXT        campaigns whose name has this in it; repeatable
   --seed N           seed of all chance (the time)
+  --numbers          measures instead what many keys, a huge object and little memory come to
 `;
 
 const { values } = parseArgs({
@@ -20,6 +22,7 @@ const { values } = parseArgs({
     minutes: { type: "string", default: "Infinity" },
     seed: { type: "string", default: String(Date.now() % 1_000_000_000) },
     only: { type: "string", multiple: true, default: [""] },
+    numbers: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
   },
 });
@@ -75,9 +78,12 @@ else {
   };
   const rows: string[] = [];
   const failures: string[] = [];
-  for (const campaign of campaigns.filter(({ name }) => values.only.some((text) => name.includes(text)))) {
+  const all = values.numbers ? numbers : campaigns;
+  for (const campaign of all.filter(({ name }) => values.only.some((text) => name.includes(text)))) {
     const { tried, unit, failed, remark } = await run(campaign, options);
-    rows.push(row([campaign.name, `${tried} ${unit}`, failed.length, remark]));
+    const cells = [campaign.name, `${tried} ${unit}`, failed.length, remark];
+    process.stderr.write(`${row(cells)}\n`); // a soak that is stopped has not been for nothing
+    rows.push(row(cells));
     failures.push(...failed.map((failure) => `${campaign.name}: ${failure}`));
   }
   const table = [row(["what was tried", "how often", "failed", "seen"]), row(["---", "---:", "---:", "---"]), ...rows];

@@ -12,6 +12,7 @@ import {
 } from "./open-list-object.ts";
 import { Snapshots } from "./snapshots.ts";
 import { TooManyFailures } from "./too-many-failures.ts";
+import { Waiters } from "./waiters.ts";
 
 /** Entries that may be open: far more than requests in flight, and a checkpoint of some megabytes at most. */
 export const mostOpen = 10_000;
@@ -35,7 +36,7 @@ export class OpenList implements ProgressList {
   #failures = 0;
   #overflowed = false;
   readonly #snapshots = new Snapshots();
-  #waiters: (() => void)[] = [];
+  readonly #waiters = new Waiters();
 
   /** `from` is what an earlier run left; its entries are to be handed out, passed or refused before any other. */
   constructor(capacity: number = mostOpen, from?: OpenListState) {
@@ -77,7 +78,7 @@ export class OpenList implements ProgressList {
       signal.throwIfAborted();
       if (this.#isStuck()) throw new TooManyFailures();
       if (this.hasRoom) return;
-      await this.#change(signal);
+      await this.#waiters.change(signal);
     }
   }
 
@@ -220,24 +221,9 @@ export class OpenList implements ProgressList {
     return this.#overflowed || (this.#failures >= this.#capacity && this.#failures === this.#members.length);
   }
 
-  #change(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const leave = (): void => {
-        this.#waiters = this.#waiters.filter((other) => other !== wake);
-        reject(signal.reason);
-      };
-      const wake = (): void => {
-        signal.removeEventListener("abort", leave);
-        resolve();
-      };
-      signal.addEventListener("abort", leave, { once: true });
-      this.#waiters.push(wake);
-    });
-  }
-
   /** All of them: one that finds the queue empty would not wake the next. */
   #wake(): void {
-    if (this.#waiters.length === 0 || !(this.hasRoom || this.#isStuck())) return;
-    for (const wake of this.#waiters.splice(0)) wake();
+    if (this.#waiters.isEmpty || !(this.hasRoom || this.#isStuck())) return;
+    this.#waiters.wake();
   }
 }

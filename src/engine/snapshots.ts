@@ -1,12 +1,13 @@
 import type { OpenEntry } from "./checkpoint.ts";
 import type { OpenObject } from "./open-list-object.ts";
+import { Waiters } from "./waiters.ts";
 
 /** Which snapshots of a list were taken and saved, so that no file is begun anew while a saved one vouches for its bytes. */
 export class Snapshots {
   #taken = 0;
   #saved = 0;
   #waiting = 0;
-  #waiters: (() => void)[] = [];
+  readonly #waiters = new Waiters();
 
   /** A snapshot is being taken. */
   begin(): void {
@@ -41,7 +42,7 @@ export class Snapshots {
       while (object.recordedIn !== undefined && object.recordedIn >= this.#saved) {
         signal.throwIfAborted();
         check();
-        await this.#change(signal);
+        await this.#waiters.change(signal);
       }
       object.recordedIn = undefined;
     } finally {
@@ -50,21 +51,6 @@ export class Snapshots {
   }
 
   wake(): void {
-    for (const wake of this.#waiters.splice(0)) wake();
-  }
-
-  #change(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const leave = (): void => {
-        this.#waiters = this.#waiters.filter((other) => other !== wake);
-        reject(signal.reason);
-      };
-      const wake = (): void => {
-        signal.removeEventListener("abort", leave);
-        resolve();
-      };
-      signal.addEventListener("abort", leave, { once: true });
-      this.#waiters.push(wake);
-    });
+    this.#waiters.wake();
   }
 }

@@ -1,5 +1,6 @@
 import { once } from "node:events";
-import { connect, createServer, type Server, type Socket } from "node:net";
+import { createServer, type Server, type Socket } from "node:net";
+import { joinSockets } from "./join-sockets.ts";
 
 /** A way to a server that can be closed and opened again, on the same port. */
 export interface Gate extends AsyncDisposable {
@@ -18,19 +19,7 @@ export async function openGate(toPort: number): Promise<Gate> {
   let port = 0;
   const pipe = (near: Socket): void => {
     connections++;
-    const far = connect(toPort, "127.0.0.1");
-    for (const [one, other] of [
-      [near, far],
-      [far, near],
-    ] as const) {
-      sockets.add(one);
-      one.on("error", () => one.destroy());
-      one.on("close", () => {
-        sockets.delete(one);
-        other.destroy();
-      });
-      one.pipe(other);
-    }
+    joinSockets(near, toPort, sockets);
   };
   const open = async (): Promise<void> => {
     server = createServer(pipe).listen(port, "127.0.0.1");

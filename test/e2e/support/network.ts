@@ -1,8 +1,9 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { connect, createServer, type Socket } from "node:net";
+import { createServer, type Socket } from "node:net";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
+import { joinSockets } from "./join-sockets.ts";
 
 const run = promisify(execFile);
 
@@ -78,21 +79,7 @@ export async function makeNetwork(directory: string, toPort: number): Promise<Ne
   }
   const path = `${directory}/relay.sock`;
   const sockets = new Set<Socket>();
-  const passage = createServer((near) => {
-    const far = connect(toPort, "127.0.0.1");
-    for (const [one, other] of [
-      [near, far],
-      [far, near],
-    ] as const) {
-      sockets.add(one);
-      one.on("error", () => one.destroy());
-      one.on("close", () => {
-        sockets.delete(one);
-        other.destroy();
-      });
-      one.pipe(other);
-    }
-  }).listen(path);
+  const passage = createServer((near) => joinSockets(near, toPort, sockets)).listen(path);
   await once(passage, "listening");
   const relaying = spawn("ip", ["netns", "exec", server, process.execPath, "-e", relay, path], {
     stdio: ["ignore", "pipe", "inherit"],

@@ -1,7 +1,6 @@
-import { statfs } from "node:fs/promises";
 import { release } from "node:os";
 import { CopyError } from "../errors.ts";
-import { volumeError } from "./errors.ts";
+import { filesystem, filesystemType } from "./filesystem-type.ts";
 import { runHelper } from "./helper-process.ts";
 import { expectSame, identify } from "./same-directory.ts";
 import { syncDirectory } from "./sync-directory.ts";
@@ -20,15 +19,15 @@ export interface Durability {
 }
 
 /**
- * Magic numbers (statfs(2)) of the filesystems whose syncfs(2) flushes everything and reports write-back errors. Not
- * here: FUSE (may not flush at all), overlay (errors of the upper layer get lost before 5.15), NFS, CIFS, 9p, Ceph.
+ * The filesystems whose syncfs(2) flushes everything and reports write-back errors. Not here: FUSE (may not flush at
+ * all), overlay (errors of the upper layer get lost before 5.15), NFS, CIFS, 9p, Ceph. On a tmpfs there is nothing to flush.
  */
 const syncfsIsSound: ReadonlySet<number> = new Set([
-  0xef53, // ext2, ext3, ext4
-  0x58465342, // xfs
-  0x9123683e, // btrfs
-  0xf2f52010, // f2fs
-  0x01021994, // tmpfs: nothing to flush
+  filesystem.ext,
+  filesystem.xfs,
+  filesystem.btrfs,
+  filesystem.f2fs,
+  filesystem.tmpfs,
 ]);
 
 /** Before Linux 5.8 syncfs(2) returned success after a failed write-back. */
@@ -57,15 +56,6 @@ export async function chooseDurability(root: string, options: { readonly dryRun:
 export function reportsWriteBackErrors(kernelRelease: string): boolean {
   const [major = 0, minor = 0] = kernelRelease.split(/[.-]/).map(Number);
   return major > firstSoundKernel[0] || (major === firstSoundKernel[0] && minor >= firstSoundKernel[1]);
-}
-
-async function filesystemType(root: string): Promise<number> {
-  try {
-    // Some platforms sign-extend the 32-bit magic.
-    return (await statfs(root)).type >>> 0;
-  } catch (error) {
-    throw volumeError(error, "ask for the filesystem type of", root);
-  }
 }
 
 async function syncFilesystem(root: string): Promise<void> {

@@ -172,8 +172,9 @@ export class LargeFile implements OpenFile {
     return hash.digest("base64");
   }
 
+  /** The page cache finds blocks for many writes at once; a tmpfs would have to find all its memory before the first. */
   async #reserve(): Promise<void> {
-    if (this.#target.sizeBytes < reserveFromBytes) return;
+    if (!this.direct || this.#target.sizeBytes < reserveFromBytes) return;
     await reserveBlocks(this.descriptor, this.#target.sizeBytes, this.#options.placement.absolute(this.#target));
   }
 

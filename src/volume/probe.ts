@@ -6,6 +6,7 @@ import { alignedMemory } from "./aligned-memory.ts";
 import { type Attributes, lacksOf } from "./attributes.ts";
 import { blockBytes } from "./direct-file.ts";
 import { errnoOf, volumeError } from "./errors.ts";
+import { filesystem, filesystemType } from "./filesystem-type.ts";
 import { readIdentity } from "./identity.ts";
 import { probePrefix } from "./path.ts";
 
@@ -32,6 +33,9 @@ const probeText = Buffer.from("oss-populator writes, reads and removes this file
 /** An odd second with a fraction: shows steps of a millisecond, of one and of two seconds (FAT). */
 const probeTimeMs = 1_500_000_001_123;
 
+/** They take O_DIRECT since Linux 6.6, but have nothing behind the page cache. */
+const inMemory: ReadonlySet<number> = new Set([filesystem.tmpfs, filesystem.ramfs]);
+
 /** Makes a file with the wanted attributes, reads it back, and removes it. Throws CopyError `volume` or `volume-full`. */
 export async function probeTarget(options: ProbeOptions): Promise<TargetAbilities> {
   const { root } = options;
@@ -41,7 +45,7 @@ export async function probeTarget(options: ProbeOptions): Promise<TargetAbilitie
     await using handle = file;
     const startedCtimeMs = (await handle.stat()).ctimeMs;
     await writeAndReadBack(handle, root);
-    const directIo = await takesDirectIo(path);
+    const directIo = !inMemory.has(await filesystemType(root)) && (await takesDirectIo(path));
     const keepsModes = await setMode(handle, options);
     const mtimeStepMs = await setTimes(handle);
     await setOwner(handle, options);

@@ -14,9 +14,9 @@ import type { CopyReport, Logger } from "../types.ts";
 import { hold, holdMs } from "./hold.ts";
 import { readLines, readText } from "./input.ts";
 import { type MetricsOutlets, openMetricsOutlets } from "./metrics-outlets.ts";
-import { boundNursery } from "./nursery.ts";
 import { quit } from "./quit.ts";
 import type { Signals } from "./signals.ts";
+import { keepHeapSmall } from "./small-heap.ts";
 
 export interface Surroundings {
   readonly version: string;
@@ -42,7 +42,7 @@ const hastyMs = 1_000;
 export async function execute(config: Config, around: Surroundings): Promise<number> {
   const { signals, version, env, isProcess1 } = around;
   signals.begin();
-  using _ = boundNursery();
+  using _ = keepHeapSmall();
   const reading = new AbortController();
   let state: RunState | undefined;
   const given = [config.output.metricsPush, config.output.quitUrl].flatMap(secretsOfUrl);

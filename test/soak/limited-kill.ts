@@ -29,7 +29,7 @@ export interface LimitedOutcome {
 /** Kills a run under a limit in the middle of its work; the next one may fetch three seconds' worth again. */
 export async function killUnderLimit(kill: LimitedKill): Promise<LimitedOutcome> {
   const { objects, sizeBytes, limitMbps, killAtBytes } = kill;
-  const patienceMs = 60_000 + (3000 * objects * sizeBytes) / (limitMbps * 1e6);
+  const patienceMs = 60_000 + Math.ceil((3000 * objects * sizeBytes) / (limitMbps * 1e6));
   await using scene = await openScene({ requestLogLimit: 1_000_000 });
   const { emulator, target } = scene;
   emulator.generate({ bucket: bucketName, prefix, count: objects, sizeBytes, perDirectory: 1000 });

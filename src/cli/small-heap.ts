@@ -5,10 +5,11 @@ const enoughBytes = 16 * 2 ** 20;
 const lookMs = 100;
 
 /**
- * Keeps V8 from giving young objects ever more memory: up to 128 MiB, which a run over many small objects would come to
- * have. The limit itself is read only when the process starts; by how much the space grows, each time that it is to.
+ * Keeps V8 from taking memory that nobody needs: up to 128 MiB for young objects, and several times of what is alive before
+ * old garbage is collected. Limits are read only when the process starts; how much a heap grows, each time that it is to.
  */
-export function boundNursery(): Disposable {
+export function keepHeapSmall(): Disposable {
+  setFlagsFromString("--heap-growing-percent=50");
   const timer = setInterval(() => {
     const young = getHeapSpaceStatistics().find(({ space_name }) => space_name === "new_space");
     if (young === undefined || young.space_size < enoughBytes) return;

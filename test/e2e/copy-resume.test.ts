@@ -116,7 +116,7 @@ test.concurrent("files get their names within seconds, though a slow object hold
   await using scene = await openScene();
   const { emulator, target } = scene;
   emulator.generate({ bucket: bucketName, prefix: "data/small/", count: 30, sizeBytes: 100 });
-  emulator.putObject(bucketName, "data/slow", Buffer.alloc(40_000));
+  emulator.putObject(bucketName, "data/slow", Buffer.alloc(400_000));
   emulator.addFaults({ kind: "drip", bytesPerSecond: 2000, operation: "get", key: "data/slow" });
   await using run = scene.start("copy");
   await until("names", async () => {

@@ -59,33 +59,40 @@ export class WholeCopy implements ObjectSink {
   }
 
   ended(head: ObjectHead): void {
-    const { slabs, writer, totals } = this.#parts;
-    const { key, target } = this.#request;
+    const { writer, totals } = this.#parts;
+    const { target } = this.#request;
     const receivedMs = performance.now();
     totals.receivedBytes += target.sizeBytes;
     totals.sourceSeconds += (receivedMs - this.#startMs) / 1000;
+    const bytes = this.#slab.bytes.subarray(0, this.#received);
+    const pooled = writer.prefersPool; // the write itself may change that
+    let verification: Verification;
     try {
-      const bytes = this.#slab.bytes.subarray(0, this.#received);
-      const crc = slabs.kernel.update(0n, this.#slab.offset, bytes.length);
-      const verification = verified(key, head, crc, bytes);
-      if (writer.prefersPool) {
-        writer.writeWholePooled(target, bytes).then(
-          () => this.#written(verification, receivedMs),
-          (error: unknown) => this.#end(error),
-        );
-        return;
-      }
-      writer.writeWhole(target, bytes);
-      this.#written(verification, receivedMs);
+      verification = this.#verify(head, bytes);
+      if (!pooled) writer.writeWhole(target, bytes);
     } catch (error) {
       this.#end(error);
+      return;
     }
+    if (!pooled) {
+      this.#written(verification, receivedMs);
+      return;
+    }
+    writer.writeWholePooled(target, bytes).then(
+      () => this.#written(verification, receivedMs),
+      (error: unknown) => this.#end(error),
+    );
   }
 
   /** A failed attempt received bytes too. */
   failed(error: unknown): void {
     if (error instanceof CopyError) this.#parts.totals.receivedBytes += error.receivedBytes;
     this.#end(error);
+  }
+
+  #verify(head: ObjectHead, bytes: Uint8Array): Verification {
+    const crc = this.#parts.slabs.kernel.update(0n, this.#slab.offset, bytes.length);
+    return verified(this.#request.key, head, crc, bytes);
   }
 
   #written(verification: Verification, receivedMs: number): void {

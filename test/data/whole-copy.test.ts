@@ -14,14 +14,15 @@ interface Setup {
   readonly sizeBytes: number;
   readonly write?: (bytes: Uint8Array) => void;
   readonly prefersPool?: boolean;
+  readonly writer?: object;
 }
 
-function begin({ sizeBytes, write = () => {}, prefersPool = false }: Setup) {
-  const writer = {
+function begin({ sizeBytes, write = () => {}, prefersPool = false, writer }: Setup) {
+  const simple = {
     prefersPool,
     writeWhole: (_: unknown, bytes: Uint8Array) => write(bytes),
     writeWholePooled: async (_: unknown, bytes: Uint8Array) => write(bytes),
-  } as unknown as TargetWriter; // what a whole object needs of it
+  };
   const totals = { receivedBytes: 0, writtenBytes: 0, sourceSeconds: 0, diskSeconds: 0 };
   const ends: unknown[] = [];
   const watcher = {
@@ -32,7 +33,8 @@ function begin({ sizeBytes, write = () => {}, prefersPool = false }: Setup) {
   const request: WholeRequest = { key: "k", etag: "e", target };
   const lease = slabs.tryLease(sizeBytes);
   if (!lease) throw new Error("no slab is free");
-  const copy = new WholeCopy({ slabs, writer, totals }, request, { index: 3, watcher }, lease);
+  const parts = { slabs, totals, writer: (writer ?? simple) as TargetWriter }; // what a whole object needs of it
+  const copy = new WholeCopy(parts, request, { index: 3, watcher }, lease);
   const fill = (content: Uint8Array, pieceBytes: () => number): void => {
     for (let sent = 0; sent < content.length; ) {
       const memory = copy.buffer();
@@ -98,6 +100,21 @@ test("what the disk refuses is the object's end, and its memory is free again", 
     expect(ends).toEqual([[3, full, 0]]);
     expect(totals.writtenBytes).toBe(0);
   }
+});
+
+test("an object is written once, though its write shows that others had better be pooled", () => {
+  let writes = 0;
+  const writer = {
+    get prefersPool() {
+      return writes > 0;
+    },
+    writeWhole: () => writes++,
+    writeWholePooled: async () => writes++,
+  };
+  const { copy, ends } = begin({ sizeBytes: 0, writer });
+  copy.ended(headOf(new Uint8Array()));
+  expect(writes).toBe(1);
+  expect(ends).toEqual([[3, "crc64", 0]]);
 });
 
 test("a request that failed counts what it received", () => {

@@ -21,14 +21,14 @@ test.each([
   expect(new CheckpointSchedule(limits, 0).due(nowMs, done)).toBe(due);
 });
 
-test("it rests for thirty times what the last one took, even when somebody waits for it", () => {
+test("it rests for 33 times what the last one took, even when somebody waits for it", () => {
   const schedule = new CheckpointSchedule(limits, 0);
   const done = { objects: 100, bytes: 5000 };
   schedule.started(100, none);
   expect(schedule.due(150, done, true)).toBe(false);
   schedule.ended(200);
-  expect(schedule.due(3199, done, true)).toBe(false);
-  expect(schedule.due(3200, done)).toBe(true);
+  expect(schedule.due(3499, done, true)).toBe(false);
+  expect(schedule.due(3500, done)).toBe(true);
 });
 
 test("somebody who waits makes it due when nothing else does", () => {
@@ -47,7 +47,7 @@ test("what is done while one is taken counts for the next, and what came before 
   expect(schedule.due(2, { objects: 90, bytes: 0 })).toBe(true);
 });
 
-test("checkpoints take at most a thirty-first of the time, however slow they are and however much is done", () => {
+test("checkpoints take less than 3 % of the time, however slow they are and however much is done", () => {
   const took = fc.array(fc.oneof(fc.nat(50), fc.nat(20_000)), { minLength: 1, maxLength: 30 });
   fc.assert(
     fc.property(took, fc.nat(200), (durationsMs, objectsPerMs) => {
@@ -61,7 +61,7 @@ test("checkpoints take at most a thirty-first of the time, however slow they are
       };
       for (const durationMs of durationsMs) {
         while (!schedule.due(nowMs, done)) pass(25);
-        expect(spentMs).toBeLessThanOrEqual(nowMs / 31);
+        expect(spentMs).toBeLessThanOrEqual(0.03 * nowMs);
         schedule.started(nowMs, done);
         pass(durationMs);
         schedule.ended(nowMs);

@@ -1,4 +1,3 @@
-import { rm } from "node:fs/promises";
 import { bucketName, openScene } from "../e2e/support/scene.ts";
 
 export interface CostSet {
@@ -10,7 +9,7 @@ export interface CheckpointCost {
   readonly checkpoints: number;
   /** Of their syncs and saves, during which objects are copied on: an upper bound of what they cost. */
   readonly tookSeconds: number;
-  /** Of a run that logs nothing of them. */
+  /** Of the same run. */
   readonly runSeconds: number;
 }
 
@@ -20,16 +19,9 @@ const patienceMs = 900_000;
 export async function measureCheckpoints({ objects, sizeBytes }: CostSet): Promise<CheckpointCost> {
   await using scene = await openScene();
   scene.emulator.generate({ bucket: bucketName, prefix: "data/", count: objects, sizeBytes, perDirectory: 1000 });
-  const run = async (...args: string[]) => {
-    const target = await scene.scratch.directory("run");
-    const result = await scene.run("populate", args, { target, patienceMs });
-    await rm(target, { recursive: true });
-    if (result.exitCode !== 0 || !result.report) throw new Error(`a run ended with ${result.exitCode}`);
-    return { lines: result.lines, seconds: result.report.durationSeconds };
-  };
-  const { seconds: runSeconds } = await run();
-  const { lines } = await run("--log-level", "debug");
+  const { exitCode, report, lines } = await scene.run("populate", ["--log-level", "debug"], { patienceMs });
+  if (exitCode !== 0 || !report) throw new Error(`the run ended with ${exitCode}`);
   const saved = lines.filter(({ event }) => event === "checkpoint saved");
   const tookSeconds = saved.reduce((sum, { tookMs }) => sum + Number(tookMs), 0) / 1000;
-  return { checkpoints: saved.length, tookSeconds, runSeconds };
+  return { checkpoints: saved.length, tookSeconds, runSeconds: report.durationSeconds };
 }

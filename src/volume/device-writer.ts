@@ -19,9 +19,6 @@ export interface DeviceWriterOptions {
   readonly roomBytes: number;
 }
 
-/** Writes in flight in each thread: unlike those of one file, those of a device do not wait for each other. */
-const writesAtOnce = 4;
-
 /**
  * Writes one object to a device, from byte 0, but for its first `headBytes`: these only wait in memory. Whoever made the
  * writer syncs the device and writes them, once the object is complete and verified.
@@ -94,7 +91,7 @@ class DeviceFile implements OpenFile {
   readonly #reach: BigInt64Array;
   readonly #target: FileTarget;
   readonly #path: string;
-  readonly #writers: readonly { readonly file: DirectFile; load: number }[];
+  readonly #file: DirectFile;
 
   /** Throws CopyError. */
   constructor(options: DeviceWriterOptions, target: FileTarget) {
@@ -102,11 +99,11 @@ class DeviceFile implements OpenFile {
     this.#reach = new BigInt64Array(options.reach);
     this.#target = target;
     this.#path = options.path;
-    this.#writers = Array.from({ length: writesAtOnce }, () => ({ file: directFileOf(options), load: 0 }));
+    this.#file = directFileOf(options);
   }
 
   get descriptor(): number {
-    return this.#first.descriptor;
+    return this.#file.descriptor;
   }
 
   async write(bytes: Uint8Array, offset: number): Promise<void> {
@@ -117,15 +114,13 @@ class DeviceFile implements OpenFile {
   }
 
   async md5(sizeBytes: number, signal: AbortSignal): Promise<string> {
-    await this.#idle();
     const hash = createHash("md5").update(this.#head.subarray(0, sizeBytes));
-    await this.#first.hash(hash, { start: headBytes, length: sizeBytes - headBytes }, signal);
+    await this.#file.hash(hash, { start: headBytes, length: sizeBytes - headBytes }, signal);
     return hash.digest("base64");
   }
 
   async sync(): Promise<void> {
-    await this.#idle();
-    await this.#first.sync();
+    await this.#file.sync();
   }
 
   async settle(): Promise<void> {
@@ -137,30 +132,14 @@ class DeviceFile implements OpenFile {
     await this.#close();
   }
 
-  get #first(): DirectFile {
-    const [first] = this.#writers;
-    if (!first) throw new RangeError("a device file without a writer");
-    return first.file;
-  }
-
   async #writeBehind(bytes: Uint8Array, offset: number): Promise<void> {
-    const writer = this.#writers.reduce((least, other) => (other.load < least.load ? other : least));
     raise(this.#reach, BigInt(offset + bytes.length));
-    writer.load++;
-    try {
-      await writer.file.write(bytes, offset);
-    } finally {
-      writer.load--;
-    }
-  }
-
-  async #idle(): Promise<void> {
-    await Promise.all(this.#writers.map(({ file }) => file.idle()));
+    await this.#file.write(bytes, offset);
   }
 
   /** Nothing is in doubt that a failing close could tell of: the device is synced through another descriptor. */
   async #close(): Promise<void> {
-    await Promise.allSettled(this.#writers.map(({ file }) => file.close()));
+    await this.#file.close().catch(() => {});
   }
 }
 

@@ -24,9 +24,12 @@ export interface DirectFileOptions {
   readonly errorOf: (error: unknown, action: string) => unknown;
 }
 
+/** Writes under way past the page cache: one alone leaves the disk idle between two, many gain nothing more. */
+const writesAtOnce = 4;
+
 /**
- * The bytes of an open file or device, past the page cache until the kernel refuses that. Calls run one after the other,
- * in the thread pool; all throw CopyError.
+ * The bytes of an open file or device, past the page cache until the kernel refuses that. Calls run in the thread pool: a
+ * few writes at once, everything else after the calls before it; all throw CopyError.
  */
 export class DirectFile {
   readonly #options: DirectFileOptions;
@@ -34,10 +37,15 @@ export class DirectFile {
   #direct: boolean;
   #open = true;
   #dirtyBytes = 0;
+  /** Descriptors that were left for another; a call under way may still use them. */
+  readonly #left: number[] = [];
+  /** Each settles with the last write that goes this way; none rejects. */
+  readonly #lanes: Promise<unknown>[] = Array.from({ length: writesAtOnce }, () => Promise.resolve());
+  #writes = 0;
   /** What a sync failed with: the system tells of lost bytes once only. */
   #broken: { readonly error: unknown } | undefined;
-  /** Settles with the last call asked for; never rejects. */
-  #idle: Promise<unknown> = Promise.resolve();
+  /** Settles with the last call asked for that is no write; never rejects. */
+  #turn: Promise<unknown> = Promise.resolve();
 
   /** Takes over a descriptor. */
   constructor(descriptor: number, options: DirectFileOptions) {
@@ -46,7 +54,7 @@ export class DirectFile {
     this.#direct = options.directIo;
     if (!options.directIo) return;
     try {
-      this.#reopen(constants.O_DIRECT);
+      closeSync(this.#reopen(constants.O_DIRECT));
     } catch {
       this.#direct = false;
     }
@@ -66,14 +74,22 @@ export class DirectFile {
     return this.#open;
   }
 
-  /** Resolves when no call is under way. */
+  /** Resolves when the calls asked for so far have ended. */
   async idle(): Promise<void> {
-    await this.#idle;
+    await Promise.all([this.#turn, ...this.#lanes]);
   }
 
-  /** Writes `bytes`; behind them the memory up to the next 4 KiB boundary is zeroed and, past the page cache, written too. */
+  /**
+   * Writes `bytes`; behind them the memory up to the next 4 KiB boundary is zeroed and, past the page cache, written too.
+   * Writes under way must not overlap.
+   */
   write(bytes: Uint8Array, offset: number): Promise<void> {
-    return this.#inTurn(() => this.#writeNow(bytes, offset));
+    // Buffered writers of one file wait for each other in the kernel.
+    const lane = this.#direct ? this.#writes++ % writesAtOnce : 0;
+    const write = (this.#lanes[lane] ?? this.#turn).then(() => this.#writeNow(bytes, offset));
+    // Whoever asked for that write has its error.
+    this.#lanes[lane] = write.catch(() => {});
+    return write;
   }
 
   /** Fills `memory` from `offset` on as far as the file reaches; resolves to the bytes read. */
@@ -100,16 +116,16 @@ export class DirectFile {
 
   /** Closes the descriptor after the last call; rejects with the system's own error. */
   async close(): Promise<void> {
-    await this.#idle;
+    await this.idle();
     if (!this.#open) return;
     this.#open = false;
+    for (const descriptor of this.#left) await pooled.close(descriptor);
     await pooled.close(this.#descriptor);
   }
 
   #inTurn<T>(call: () => Promise<T>): Promise<T> {
-    const turn = this.#idle.then(call);
-    // Whoever asked for that call has its error.
-    this.#idle = turn.catch(() => {});
+    const turn = this.idle().then(call);
+    this.#turn = turn.catch(() => {});
     return turn;
   }
 
@@ -119,11 +135,12 @@ export class DirectFile {
     }
     let done = 0;
     while (done < bytes.length) {
-      const piece = this.#direct ? roundedUp(bytes.subarray(done)) : bytes.subarray(done);
+      const direct = this.#direct; // until a write beside this one finds that it cannot be
+      const piece = direct ? roundedUp(bytes.subarray(done)) : bytes.subarray(done);
       const wanted = Math.min(piece.length, bytes.length - done);
-      const written = await this.#attempt(piece, offset + done);
+      const written = await this.#attempt(piece, offset + done, direct);
       if (written === undefined) continue;
-      if (written >= wanted || !this.#direct) {
+      if (written >= wanted || !direct) {
         done += Math.min(written, wanted);
         await this.#limitDirty(written);
         continue;
@@ -136,11 +153,11 @@ export class DirectFile {
   }
 
   /** Bytes written, or undefined after this file changed to buffered writes. */
-  async #attempt(piece: Uint8Array, offset: number): Promise<number | undefined> {
+  async #attempt(piece: Uint8Array, offset: number, direct: boolean): Promise<number | undefined> {
     try {
       return (await pooled.write(this.#descriptor, piece, 0, piece.length, offset)).bytesWritten;
     } catch (error) {
-      if (!this.#direct || errnoOf(error) !== "EINVAL") throw this.#failed(error, "write");
+      if (!direct || errnoOf(error) !== "EINVAL") throw this.#failed(error, "write");
       this.#leaveDirectIo();
       return undefined;
     }
@@ -177,20 +194,21 @@ export class DirectFile {
   }
 
   #leaveDirectIo(): void {
+    if (!this.#direct) return;
     try {
-      this.#reopen(0);
+      this.#left.push(this.#reopen(0));
     } catch (error) {
       throw this.#failed(error, "reopen");
     }
     this.#direct = false;
   }
 
-  /** Opens the same file with other flags, by its descriptor: no name, so nothing to follow. */
-  #reopen(flags: number): void {
+  /** Opens the same file with other flags, by its descriptor: no name, so nothing to follow. Returns the one before. */
+  #reopen(flags: number): number {
     const old = this.#descriptor;
     const access = this.#options.readOnly ? constants.O_RDONLY : constants.O_RDWR;
     this.#descriptor = openSync(`/proc/self/fd/${old}`, access | flags);
-    closeSync(old);
+    return old;
   }
 
   #failed(error: unknown, action: string): unknown {

@@ -21,7 +21,7 @@ export interface LargeFileOptions extends FileSettings {
   readonly dirtyBytes: number;
 }
 
-/** A file that arrives in pieces. Writes run one after the other, in the thread pool; many files may be written at once. */
+/** A file that arrives in pieces, which are written in the thread pool. */
 export class LargeFile implements OpenFile {
   readonly #options: LargeFileOptions;
   readonly #file: DirectFile;

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
-import { link, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { fstatSync } from "node:fs";
+import { link, readdir, readFile, readlink, stat, writeFile } from "node:fs/promises";
 import { describe, expect, it, vi } from "vitest";
 import { mostDirtyBytes } from "../../src/volume/direct-file.ts";
 import type { LargeFile } from "../../src/volume/large-file.ts";
@@ -105,6 +106,29 @@ describe("a filesystem that refuses direct writes", () => {
 });
 
 describe("writes of a large file", () => {
+  it("that are under way together all leave direct I/O when one is refused, and none is lost", async () => {
+    await using place = await temporaryDirectory();
+    using writer = writerAt(place.path);
+    const pieceBytes = 64 * 1024;
+    const pieces = 12;
+    const file = await writer.openFile(target("a/f", pieces * pieceBytes));
+    const offsets = Array.from({ length: pieces }, (_, i) => i * pieceBytes).reverse();
+    const slabs = pageAligned(2 * pieces);
+    const writes = offsets.map((offset, i) => {
+      // Every second piece lies at an odd address, which the kernel refuses with EINVAL.
+      const slab = slabs.subarray(2 * i * pieceBytes + (i % 2)).subarray(0, pieceBytes);
+      slab.set(content.subarray(offset, offset + pieceBytes));
+      return file.write(slab, offset);
+    });
+    await Promise.all(writes);
+    expect(file.direct).toBe(false);
+    const { descriptor } = file;
+    await file.settle();
+    expect(Buffer.compare(await readFile(`${place.path}/a/f`), content.subarray(0, pieces * pieceBytes))).toBe(0);
+    expect(() => fstatSync(descriptor)).toThrow("EBADF");
+    expect(await openFilesBelow(place.path)).toEqual([]);
+  });
+
   it("that are asked for all at once end up at their places, in any order", async () => {
     await using place = await temporaryDirectory();
     using writer = writerAt(place.path);
@@ -318,12 +342,12 @@ describe("the life of a large file", () => {
 describe("the blocks of a large file", () => {
   const sizeBytes = 64 * 2 ** 20;
 
-  it.skipIf(!canMount)("are reserved before the first byte, without a length", async () => {
+  it.skipIf(!canMount)("are reserved before the first byte, and the length with them", async () => {
     await using place = await mountExt4(100);
     using writer = writerAt(place.path);
     const file = await writer.openFile(target("f", sizeBytes));
     const { size, blocks } = await stat(`${place.path}/f`);
-    expect(size).toBe(0);
+    expect(size).toBe(sizeBytes);
     expect(blocks * 512).toBeGreaterThanOrEqual(sizeBytes);
     await file.restart(target("f", 4096));
     expect((await stat(`${place.path}/f`)).blocks).toBe(0);
@@ -341,4 +365,11 @@ describe("the blocks of a large file", () => {
 
 function md5(bytes: Uint8Array): string {
   return createHash("md5").update(bytes).digest("base64");
+}
+
+/** Files below a directory that this process has open. */
+async function openFilesBelow(path: string): Promise<string[]> {
+  const names = await readdir("/proc/self/fd");
+  const paths = await Promise.all(names.map((name) => readlink(`/proc/self/fd/${name}`).catch(() => "")));
+  return paths.filter((open) => open.startsWith(`${path}/`) && open.endsWith("/f"));
 }

@@ -3,18 +3,35 @@ import type { Counts } from "../types.ts";
 const mebibyte = 2 ** 20;
 /** A checkpoint of d milliseconds is followed by 33 d without one: at most 1/34 of the time is theirs, less than 3 %. */
 const restFactor = 33;
+/** A run with a limit waits for that and not for its disk: checkpoints take no time of it, and what they save is dear. */
+const limited = { leastBytes: 64 * mebibyte, everySeconds: 1.5, mostRestMs: 2000 };
 
 /** How much may be lost at most, unless checkpoints are slow. */
 export interface CheckpointLimits {
   readonly everyMs: number;
   readonly everyBytes: number;
   readonly everyObjects: number;
+  /** Longest rest after a checkpoint; default is none. */
+  readonly mostRestMs?: number;
 }
 
-/** `memoryLimitBytes` is the cgroup's: dirty pages count against it. */
-export function checkpointLimits(memoryLimitBytes: number | undefined): CheckpointLimits {
-  const everyBytes = Math.min(256 * mebibyte, (memoryLimitBytes ?? Number.POSITIVE_INFINITY) / 4);
-  return { everyMs: 5000, everyBytes, everyObjects: 2000 };
+export interface RunLimits {
+  /** The cgroup's: dirty pages count against it. */
+  readonly memoryLimitBytes: number | undefined;
+  /** The run's own. */
+  readonly limitBytesPerSecond: number | undefined;
+}
+
+export function checkpointLimits({ memoryLimitBytes, limitBytesPerSecond }: RunLimits): CheckpointLimits {
+  const mostBytes = Math.min(256 * mebibyte, (memoryLimitBytes ?? Number.POSITIVE_INFINITY) / 4);
+  const often = { everyMs: 5000, everyObjects: 2000 };
+  if (limitBytesPerSecond === undefined) return { ...often, everyBytes: mostBytes };
+  const { leastBytes, everySeconds, mostRestMs } = limited;
+  return {
+    ...often,
+    everyBytes: Math.min(mostBytes, Math.max(leastBytes, everySeconds * limitBytesPerSecond)),
+    mostRestMs,
+  };
 }
 
 /** When to take the next checkpoint. Times are monotonic milliseconds; `done` are totals that only grow. */
@@ -57,6 +74,7 @@ export class CheckpointSchedule {
   /** It is on stable storage, or was given up. */
   ended(nowMs: number): void {
     this.#running = false;
-    this.#notBeforeMs = nowMs + restFactor * (nowMs - this.#startedMs);
+    const { mostRestMs = Number.POSITIVE_INFINITY } = this.#limits;
+    this.#notBeforeMs = nowMs + Math.min(mostRestMs, restFactor * (nowMs - this.#startedMs));
   }
 }

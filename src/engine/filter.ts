@@ -5,6 +5,7 @@ import picomatch from "picomatch";
  * within a segment, `**` crosses them, a pattern without a slash matches the last segment, dots are ordinary.
  */
 export function createFilter(include: readonly string[], exclude: readonly string[]): (relative: string) => boolean {
+  if (include.length === 0 && exclude.length === 0) return () => true;
   const included = include.map(matcher);
   const excluded = exclude.map(matcher);
   return (relative) =>

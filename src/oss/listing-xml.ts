@@ -60,7 +60,7 @@ function next(xml: XmlScanner, entries: Draft[]): string | undefined {
     const etagAt = found.index + text.indexOf(etagTag, key.length) + etagTag.length;
     entries.push({
       key, // a slice of the page, until the page is finished
-      sizeBytes: parseCount(size, "Size"),
+      sizeBytes: safeCount(Number(size), size, "Size"),
       etag: xml.copy(etagAt, etagAt + etag.length),
       modifiedMs: parseTimestamp(modified),
       type: intern(type),
@@ -151,7 +151,10 @@ function once(xml: XmlScanner, name: string, previous: string | undefined, value
 }
 
 function parseCount(text: string, field: string): number {
-  const count = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
+  return safeCount(/^\d{1,16}$/.test(text) ? Number(text) : Number.NaN, text, field);
+}
+
+function safeCount(count: number, text: string, field: string): number {
   if (!Number.isSafeInteger(count)) refuse(`its <${field}> ${printable(text, 32)} is no safe whole number`);
   return count;
 }

@@ -104,6 +104,7 @@ function nextPosition(
 
 /** A prefix that was ignored would copy the bucket; a wrongly decoded key shows itself here too. */
 function checkPrefix({ entries }: Listing, prefix: string): void {
+  if (prefix === "") return;
   const stray = entries.find(({ key }) => !key.startsWith(prefix));
   if (stray === undefined) return;
   const message = `the listing of ${printable(prefix)} holds the key ${printable(stray.key)}, which does not begin with it`;

@@ -92,12 +92,12 @@ export interface PublishingParts extends Partial<Earlier> {
 /** Names staged files, and keeps how far large objects are. */
 export function openPublisher(config: Config, host: RunHost, parts: PublishingParts): Publisher {
   const { plane, sync, save, open, firstStartedAt = new Date().toISOString() } = parts;
-  const { partBytes, limitBytesPerSecond, memoryLimitBytes } = config.effort;
+  const { partBytes, limitBytesPerSecond } = config.effort;
   const keeper = save && {
     unfinished: new UnfinishedObjects(rangeBytes(partBytes, limitBytesPerSecond), open),
     save: (unfinished: readonly OpenEntry[]) => save(checkpointOfUnfinished(config, firstStartedAt, unfinished)),
   };
-  return new Publisher({ plane, sync, clock: host.clock, limits: checkpointLimits(memoryLimitBytes), keeper });
+  return new Publisher({ plane, sync, clock: host.clock, limits: checkpointLimits(config.effort), keeper });
 }
 
 /** Directories get their attributes as they are made; a root that was there before only when that is asked for. */

@@ -126,7 +126,7 @@ export function keepProgress(config: Config, host: RunHost, state: RunState, par
       wallMs: () => Date.now(),
       onSaved: (tookMs, open) => host.logger.debug("checkpoint saved", { tookMs: Math.round(tookMs), open }),
     },
-    limits: checkpointLimits(config.effort.memoryLimitBytes),
+    limits: checkpointLimits(config.effort),
     fingerprint: fingerprint(config),
     firstStartedAt,
     from,
@@ -140,7 +140,7 @@ export function keepSynced(
   state: RunState,
   parts: Pick<KeeperParts, "plane" | "durability">,
 ): PeriodicSync {
-  return new PeriodicSync(syncPorts(host, state, parts), checkpointLimits(config.effort.memoryLimitBytes));
+  return new PeriodicSync(syncPorts(host, state, parts), checkpointLimits(config.effort));
 }
 
 function syncPorts(

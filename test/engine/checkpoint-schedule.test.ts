@@ -6,9 +6,41 @@ const limits = { everyMs: 5000, everyBytes: 1000, everyObjects: 20 };
 const none = { objects: 0, bytes: 0 };
 
 test("a quarter of the memory limit may be dirty, and 256 MiB at most", () => {
-  expect(checkpointLimits(undefined)).toEqual({ everyMs: 5000, everyBytes: 2 ** 28, everyObjects: 2000 });
-  expect(checkpointLimits(2 ** 28).everyBytes).toBe(2 ** 26);
-  expect(checkpointLimits(2 ** 40).everyBytes).toBe(2 ** 28);
+  const within = (memoryLimitBytes: number | undefined) =>
+    checkpointLimits({ memoryLimitBytes, limitBytesPerSecond: undefined });
+  expect(within(undefined)).toEqual({ everyMs: 5000, everyBytes: 2 ** 28, everyObjects: 2000 });
+  expect(within(2 ** 28).everyBytes).toBe(2 ** 26);
+  expect(within(2 ** 40).everyBytes).toBe(2 ** 28);
+});
+
+test("under a limit of 100 MB/s less than 300 MB are lost, though a checkpoint takes half a second", () => {
+  const bytesPerSecond = 100e6;
+  const limits = checkpointLimits({ memoryLimitBytes: undefined, limitBytesPerSecond: bytesPerSecond });
+  const schedule = new CheckpointSchedule(limits, 0);
+  let savedBytes = 0;
+  let taking: { readonly bytes: number; readonly endsMs: number } | undefined;
+  for (let nowMs = 0; nowMs < 60_000; nowMs += 10) {
+    const done = { objects: Math.floor(nowMs * 6), bytes: (bytesPerSecond / 1000) * nowMs };
+    if (taking && nowMs >= taking.endsMs) {
+      savedBytes = taking.bytes;
+      taking = undefined;
+      schedule.ended(nowMs);
+    }
+    if (schedule.due(nowMs, done)) {
+      taking = { bytes: done.bytes, endsMs: nowMs + 500 };
+      schedule.started(nowMs, done);
+    }
+    expect(done.bytes - savedBytes).toBeLessThanOrEqual(300e6);
+  }
+});
+
+test("a small limit does not make checkpoints of little, nor a large one of more than memory allows", () => {
+  const under = (limitBytesPerSecond: number, memoryLimitBytes?: number) =>
+    checkpointLimits({ memoryLimitBytes, limitBytesPerSecond }).everyBytes;
+  expect(under(1e6)).toBe(2 ** 26);
+  expect(under(100e6)).toBe(150e6);
+  expect(under(100e6, 2 ** 28)).toBe(2 ** 26);
+  expect(under(1e10)).toBe(2 ** 28);
 });
 
 test.each([

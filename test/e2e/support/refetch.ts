@@ -77,8 +77,8 @@ export class RefetchBook {
     const endOf = ({ finishedAtMs = Number.POSITIVE_INFINITY }: { finishedAtMs: number | undefined }) => finishedAtMs;
     const before = gets.filter((get) => endOf(get) < savedAtMs).toSorted((a, b) => endOf(b) - endOf(a));
     const after = gets.filter((get) => endOf(get) >= savedAtMs);
-    const underWay = after.filter(({ startedAtMs }) => startedAtMs < savedAtMs).length;
-    const unknown = before.slice(0, Math.max(0, this.#concurrency - underWay));
+    // Those among `after` that were under way cannot be subtracted: a busy emulator notes late what the program has long had.
+    const unknown = before.slice(0, this.#concurrency);
     return [...after, ...unknown].reduce((sum, { bytesSent }) => sum + bytesSent, 0);
   }
 }

@@ -9,8 +9,9 @@ export interface Scratch extends AsyncDisposable {
   directory(name: string): Promise<string>;
 }
 
-export async function makeScratch(): Promise<Scratch> {
-  const path = await mkdtemp(join(tmpdir(), "oss-populator-e2e-"));
+/** `parent` is where it is made; default is the place for temporary files. */
+export async function makeScratch(parent = tmpdir()): Promise<Scratch> {
+  const path = await mkdtemp(join(parent, "oss-populator-e2e-"));
   return {
     path,
     directory: async (name) => {

@@ -4,7 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { SocketTransport } from "../../src/oss/http/socket-transport.ts";
-import type { ResponseHandler } from "../../src/types.ts";
+import type { ResponseHandler } from "../../src/oss/http/transport.ts";
 import { requested } from "../../test/support/requested.ts";
 
 const [url = "", connections, keysFile = "", caFile] = process.argv.slice(2);

@@ -1,4 +1,5 @@
 import { CopyError } from "../errors.ts";
+import type { Transport } from "../oss/http/transport.ts";
 import type { ObjectReader } from "../oss/object-reader.ts";
 import type {
   DataPlane,
@@ -10,14 +11,13 @@ import type {
   RangeRequest,
   RangeResult,
   SafePath,
-  Transport,
   WholeRequest,
   WholeWatcher,
 } from "../types.ts";
 import type { OpenFile, TargetWriter } from "../volume/target-writer.ts";
 import { RangeSink } from "./range-sink.ts";
 import { largestWholeBytes, leaseBytes, type SlabLease, type Slabs } from "./slabs.ts";
-import { type Totals, WholeCopy, type WholeParts, type WholePlace } from "./whole-copy.ts";
+import { type Totals, WholeCopy, type WholeCopyParts, type WholePlace } from "./whole-copy.ts";
 
 export interface LocalPlaneParts {
   readonly transport: Transport;
@@ -36,7 +36,7 @@ export class LocalPlane implements DataPlane {
   readonly #parts: LocalPlaneParts;
   readonly #files = new Map<FileId, OpenFile>();
   readonly #totals: Totals = { receivedBytes: 0, writtenBytes: 0, sourceSeconds: 0, diskSeconds: 0 };
-  readonly #wholes: WholeParts;
+  readonly #wholes: WholeCopyParts;
   #nextFile = 1;
 
   constructor(parts: LocalPlaneParts) {

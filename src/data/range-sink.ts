@@ -1,6 +1,7 @@
 import type { Crc64Kernel } from "../checksum/crc64.ts";
+import type { Flow } from "../oss/http/transport.ts";
 import type { BodySink } from "../oss/object-reader.ts";
-import type { ByteRange, Flow, ObjectHead } from "../types.ts";
+import type { ByteRange, ObjectHead } from "../types.ts";
 import type { Slab } from "./slab-pool.ts";
 
 export interface RangeWriter {

@@ -15,7 +15,7 @@ export interface Totals {
   diskSeconds: number;
 }
 
-export interface WholeParts {
+export interface WholeCopyParts {
   readonly slabs: Slabs;
   readonly writer: TargetWriter;
   readonly totals: Totals;
@@ -29,7 +29,7 @@ export interface WholePlace {
 
 /** One attempt at a whole object: received into one slab, verified there, written from there. Callbacks all the way. */
 export class WholeCopy implements ObjectSink {
-  readonly #parts: WholeParts;
+  readonly #parts: WholeCopyParts;
   readonly #request: WholeRequest;
   readonly #place: WholePlace;
   readonly #lease: SlabLease;
@@ -38,7 +38,7 @@ export class WholeCopy implements ObjectSink {
   #received = 0;
 
   /** Takes over the lease. */
-  constructor(parts: WholeParts, request: WholeRequest, place: WholePlace, lease: SlabLease) {
+  constructor(parts: WholeCopyParts, request: WholeRequest, place: WholePlace, lease: SlabLease) {
     const [slab] = lease.slabs;
     if (!slab) throw new RangeError("a lease without a slab");
     this.#parts = parts;

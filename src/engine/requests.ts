@@ -56,7 +56,8 @@ export class Requests {
 
   /**
    * Runs `attempt` until it succeeds, its error is not one that another attempt may cure, or attempts are used up.
-   * Throws CopyError `outage` when nothing in the whole run has gone on for `retryForMs`. `owner` is the object on whose behalf it runs. `earlier` is what a first attempt failed with that was begun by `begin`.
+   * Throws CopyError `outage` when nothing in the whole run has gone on for `retryForMs`. `owner` is the object on whose
+   * behalf it runs. `earlier` is what a first attempt failed with that was begun by `begin`.
    */
   async run<T>(
     owner: Owner,

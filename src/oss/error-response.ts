@@ -1,7 +1,8 @@
 /** The one place where an answer of the service becomes a kind of failure. */
 
 import { CopyError, type CopyErrorDetails, type ErrorKind } from "../errors.ts";
-import type { Operation, ResponseHead } from "../types.ts";
+import type { Operation } from "../types.ts";
+import type { ResponseHead } from "./http/transport.ts";
 import { printable } from "./printable.ts";
 import { readServiceError, type ServiceError } from "./service-error.ts";
 

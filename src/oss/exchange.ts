@@ -1,9 +1,9 @@
 /** One request whose refusal becomes an error; what a success must look like is the caller's business. */
 
 import { CopyError } from "../errors.ts";
-import type { Flow, HttpRequest, Receiver, ResponseHead, Transport } from "../types.ts";
 import { Collector } from "./collector.ts";
 import { type RefusedRequest, refusal, subjectOf } from "./error-response.ts";
+import type { Flow, HttpRequest, Receiver, ResponseHead, Transport } from "./http/transport.ts";
 
 const maxErrorBytes = 64 * 1024;
 

@@ -1,8 +1,9 @@
 /** What the head of an answer says of an object. */
 
 import { CopyError } from "../errors.ts";
-import type { ObjectHead, ResponseHead } from "../types.ts";
+import type { ObjectHead } from "../types.ts";
 import { httpDateMs, type RefusedRequest, subjectOf } from "./error-response.ts";
+import type { ResponseHead } from "./http/transport.ts";
 import { printable } from "./printable.ts";
 
 /** Reads the head of an answer to `asked`. Throws CopyError `protocol` where it is incomplete. */

@@ -1,9 +1,10 @@
 /** One GET of exactly the version and the bytes that were asked for; anything else is an error, never data. */
 
 import { CopyError } from "../errors.ts";
-import type { ByteRange, Flow, HttpRequest, ObjectHead, ResponseHead, Transport } from "../types.ts";
+import type { ByteRange, ObjectHead } from "../types.ts";
 import { type RefusedRequest, subjectOf } from "./error-response.ts";
 import { send, type Taker } from "./exchange.ts";
+import type { Flow, HttpRequest, ResponseHead, Transport } from "./http/transport.ts";
 import { contentLength, objectHead, sameEtag, unquoted } from "./object-head.ts";
 import { printable } from "./printable.ts";
 import type { RequestBuilder } from "./request.ts";

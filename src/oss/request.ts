@@ -1,8 +1,8 @@
 /** Turns what is wanted of the bucket into a signed request, percent-encoded byte for byte as the transport sends it. */
 
-import type { HttpRequest } from "../types.ts";
 import { encodePath, encodeQuery, type Query } from "./encoding.ts";
 import type { BucketAddress } from "./endpoint.ts";
+import type { HttpRequest } from "./http/transport.ts";
 import { createV1Sign, createV4Sign, type Sign, type SigningState } from "./signing.ts";
 
 export interface RequestSpec {

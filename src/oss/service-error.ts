@@ -1,6 +1,6 @@
 /** What the service says when it refuses, read leniently: a refusal may come cut, as HTML, or from something in between. */
 
-import type { ResponseHead } from "../types.ts";
+import type { ResponseHead } from "./http/transport.ts";
 import { decodeEntities } from "./xml-scan.ts";
 
 /** Fields of an error answer; values are the server's own and unbounded. */

@@ -1,11 +1,12 @@
 /** The control plane of a bucket over any transport: each call is one request. */
 
 import { CopyError } from "../errors.ts";
-import type { Flow, ListPosition, ObjectEntry, ObjectSource, Refusal, ResponseHead, Transport } from "../types.ts";
+import type { ListPosition, ObjectEntry, ObjectSource, Refusal } from "../types.ts";
 import { Collector } from "./collector.ts";
 import type { Query } from "./encoding.ts";
 import { subjectOf } from "./error-response.ts";
 import { type Acceptor, exchange } from "./exchange.ts";
+import type { Flow, ResponseHead, Transport } from "./http/transport.ts";
 import { type Listing, parseListing } from "./listing-xml.ts";
 import { contentLength, modifiedMsOf, objectHead } from "./object-head.ts";
 import { ObjectReader } from "./object-reader.ts";

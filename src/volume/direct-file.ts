@@ -119,8 +119,7 @@ export class DirectFile {
     await this.idle();
     if (!this.#open) return;
     this.#open = false;
-    for (const descriptor of this.#left) await pooled.close(descriptor);
-    await pooled.close(this.#descriptor);
+    await Promise.all([...this.#left, this.#descriptor].map((descriptor) => pooled.close(descriptor)));
   }
 
   #inTurn<T>(call: () => Promise<T>): Promise<T> {

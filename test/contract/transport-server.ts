@@ -2,7 +2,7 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { createSecureContext, TLSSocket } from "node:tls";
-import type { Flow, ResponseHandler, ResponseHead } from "../../src/types.ts";
+import type { Flow, ResponseHandler, ResponseHead } from "../../src/oss/http/transport.ts";
 import { testCertificate, testKey } from "./transport-certificate.ts";
 
 export interface Received {

@@ -3,8 +3,8 @@ import type { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "vitest";
 import { CopyError, type ErrorKind } from "../../src/errors.ts";
+import type { HttpRequest, Transport } from "../../src/oss/http/transport.ts";
 import type { TransportOptions } from "../../src/oss/http/transport-options.ts";
-import type { HttpRequest, Transport } from "../../src/types.ts";
 import { testCertificate } from "./transport-certificate.ts";
 import { type RawServer, type Received, rawServer } from "./transport-server.ts";
 

@@ -5,9 +5,9 @@ import { parseCheckpoint, stringifyCheckpoint } from "../../src/engine/checkpoin
 import { ConfigError, CopyError, type ErrorKind } from "../../src/errors.ts";
 import { escapeControls } from "../../src/observe/escape.ts";
 import { refusal } from "../../src/oss/error-response.ts";
+import type { ResponseHead } from "../../src/oss/http/transport.ts";
 import { parseListing } from "../../src/oss/listing-xml.ts";
 import { contentLength, modifiedMsOf, objectHead } from "../../src/oss/object-head.ts";
-import type { ResponseHead } from "../../src/types.ts";
 import { parseOwnerRecord, stringifyOwnerRecord } from "../../src/volume/owner-format.ts";
 import { directoryMarkerPath, resolvePath } from "../../src/volume/path.ts";
 import { inputOf } from "../config/support.ts";

@@ -1,4 +1,4 @@
-import type { HttpRequest, Receiver, ResponseHandler, ResponseHead, Transport } from "../../src/types.ts";
+import type { HttpRequest, Receiver, ResponseHandler, ResponseHead, Transport } from "../../src/oss/http/transport.ts";
 
 export interface CannedAnswer {
   readonly status: number;

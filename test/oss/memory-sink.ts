@@ -1,5 +1,6 @@
+import type { Flow } from "../../src/oss/http/transport.ts";
 import type { BodySink } from "../../src/oss/object-reader.ts";
-import type { Flow, ObjectHead } from "../../src/types.ts";
+import type { ObjectHead } from "../../src/types.ts";
 
 /** Keeps what it gets, in small pieces; it pauses before every second one. */
 export class MemorySink implements BodySink {

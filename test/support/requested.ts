@@ -1,4 +1,4 @@
-import type { HttpRequest, ResponseHandler, Transport } from "../../src/types.ts";
+import type { HttpRequest, ResponseHandler, Transport } from "../../src/oss/http/transport.ts";
 
 /** One request of a transport as a promise. */
 export function requested(

@@ -1,5 +1,5 @@
 /** Copies body bytes that arrived in somebody else's memory into the handler's, and keeps what it has no room for. */
-import type { ResponseHandler } from "../../types.ts";
+import type { ResponseHandler } from "./transport.ts";
 
 export class BodyPump {
   readonly #handler: ResponseHandler;

@@ -1,10 +1,10 @@
 /** One kept-alive connection of the socket transport: one request at a time, read straight into its handler's memory. */
 import type { OnReadOpts, Socket } from "node:net";
 import type { CopyError } from "../../errors.ts";
-import type { ResponseHandler } from "../../types.ts";
 import { codeOf, interrupted, malformed, reasonOf, withReceived } from "./failures.ts";
 import { HeadError } from "./response-head.ts";
 import { type ReadState, ResponseReader } from "./response-reader.ts";
+import type { ResponseHandler } from "./transport.ts";
 import { maxIdleMs, type Origin } from "./transport-options.ts";
 import type { Watch, Watchdog } from "./watchdog.ts";
 

@@ -1,6 +1,7 @@
 /** Makes a transport by name, and loads only that one's modules. */
-import type { Transport } from "../../types.ts";
+
 import { SocketTransport } from "./socket-transport.ts";
+import type { Transport } from "./transport.ts";
 import type { UndiciTransportOptions } from "./undici-transport.ts";
 
 /** As plain data, so that it can cross to a data thread. */

@@ -1,7 +1,8 @@
 /** One request of the socket transport from the queue to its end; settles once. */
-import type { Receiver } from "../../types.ts";
+
 import type { Abortable } from "./aborts.ts";
 import type { Connection, Exchange } from "./connection.ts";
+import type { Receiver } from "./transport.ts";
 
 export interface ExchangeRequest extends Pick<Exchange, "method" | "text"> {
   readonly receiver: Receiver;

@@ -1,5 +1,5 @@
 /** Writes request heads; whatever could end a line or the path early is refused. */
-import type { HttpRequest } from "../../types.ts";
+import type { HttpRequest } from "./transport.ts";
 import { authority, type TransportOptions } from "./transport-options.ts";
 
 const notInPath = /[^\x21-\x7e\x80-\xff]/;

@@ -3,9 +3,10 @@
  * chunks and whatever comes while a handler has no memory into a buffer of its own, everything else straight into the
  * handler's memory.
  */
-import type { Flow, ResponseHandler } from "../../types.ts";
+
 import { ChunkedDecoder } from "./chunked-decoder.ts";
 import { HeadError, HeadParser, type ParsedHead } from "./response-head.ts";
+import type { Flow, ResponseHandler } from "./transport.ts";
 import { maxHeadBytes } from "./transport-options.ts";
 
 /** `paused`: nothing may be read until `resume`. `unsolicited`: bytes came that belong to no request. */

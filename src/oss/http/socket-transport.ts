@@ -2,13 +2,14 @@
  * The transport for object data: HTTP/1.1 over sockets that read straight into the handlers' memory. It knows GET and HEAD,
  * no proxies and no uploads.
  */
-import type { HttpRequest, Receiver, Transport } from "../../types.ts";
+
 import { Aborts } from "./aborts.ts";
 import { Connection, type ConnectionOwner } from "./connection.ts";
 import { Connector } from "./connector.ts";
 import { interrupted } from "./failures.ts";
 import { type ExchangeEvents, PendingExchange } from "./pending-exchange.ts";
 import { RequestText } from "./request-text.ts";
+import type { HttpRequest, Receiver, Transport } from "./transport.ts";
 import type { TransportOptions } from "./transport-options.ts";
 import { Watchdog } from "./watchdog.ts";
 

@@ -1,6 +1,6 @@
 /** What both transports are made from, and the names they use for the other end. */
 import { isIP } from "node:net";
-import type { TransportTimeouts } from "../../types.ts";
+import type { TransportTimeouts } from "./transport.ts";
 
 /** The one server, by scheme, host (a name or an address without brackets) and port, that a transport talks to. */
 export interface Origin {

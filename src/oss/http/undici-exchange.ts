@@ -1,10 +1,10 @@
 /** One request and its response on undici's side of the Transport port. */
 import { type Dispatcher, errors } from "undici";
 import { CopyError } from "../../errors.ts";
-import type { ResponseHandler, ResponseHead } from "../../types.ts";
 import type { Abortable } from "./aborts.ts";
 import { BodyPump } from "./body-pump.ts";
 import { codeOf, interrupted, malformed, reasonOf, unreachable, withReceived } from "./failures.ts";
+import type { ResponseHandler, ResponseHead } from "./transport.ts";
 import type { Origin } from "./transport-options.ts";
 import type { Watch, Watchdog } from "./watchdog.ts";
 

@@ -1,8 +1,8 @@
 /** The reference transport: undici, with proxies. It serves where a proxy is in the way, or when it is asked for. */
 import { buildConnector, type Dispatcher, EnvHttpProxyAgent, Pool } from "undici";
-import type { HttpRequest, Receiver, ResponseHandler, Transport } from "../../types.ts";
 import { Aborts } from "./aborts.ts";
 import { unreachable } from "./failures.ts";
+import type { HttpRequest, Receiver, ResponseHandler, Transport } from "./transport.ts";
 import {
   authority,
   maxHeadBytes,

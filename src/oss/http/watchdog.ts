@@ -1,7 +1,7 @@
 /** One interval that watches every request of a transport for silence and slowness; it makes no timer per chunk. */
 import { CopyError } from "../../errors.ts";
-import type { TransportTimeouts } from "../../types.ts";
 import { Bag, type BagMember } from "./bag.ts";
+import type { TransportTimeouts } from "./transport.ts";
 
 const defaultSpeedWindowMs = 30_000;
 const slowestTickMs = 1_000;

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { expect } from "vitest";
 import { HeadError } from "../../../src/oss/http/response-head.ts";
 import { type ReadState, ResponseReader } from "../../../src/oss/http/response-reader.ts";
-import type { ResponseHandler, ResponseHead } from "../../../src/types.ts";
+import type { ResponseHandler, ResponseHead } from "../../../src/oss/http/transport.ts";
 
 export interface Delivery {
   /** Sizes of the reads that the bytes come in, repeated as needed. */

@@ -109,7 +109,7 @@ http {
   map_hash_max_size 262144; map_hash_bucket_size 256;
   map $uri $crc { default ""; ${crcs} }
   upstream listing { server 127.0.0.1:${this.#listing.port}; keepalive 8; }
-  ssl_certificate ${certificateFile}; ssl_certificate_key ${certificateFile}; ssl_session_cache shared:tls:10m;
+  ssl_protocols TLSv1.2 TLSv1.3; ssl_certificate ${certificateFile}; ssl_certificate_key ${certificateFile}; ssl_session_cache shared:tls:10m;
   default_type application/octet-stream;
   add_header x-oss-hash-crc64ecma $crc; add_header x-oss-object-type Multipart; add_header x-oss-request-id $request_id;
   proxy_http_version 1.1; proxy_set_header Connection "";

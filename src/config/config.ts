@@ -75,6 +75,8 @@ export interface EffortConfig {
   /** The cgroup's; undefined is unlimited. */
   readonly memoryLimitBytes: number | undefined;
   readonly threads: number;
+  /** The same for a target in memory. */
+  readonly threadsIntoMemory: number;
   readonly connectTimeoutMs: number;
   readonly stallTimeoutMs: number;
   readonly minBytesPerSecond: number;

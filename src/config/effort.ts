@@ -17,7 +17,7 @@ export interface Surroundings {
 
 /** Least buffers of one data thread. */
 const threadBytes = 4 * mib;
-/** Encryption is what threads are for; plain HTTP keeps one busy with little more than system calls. */
+/** Encryption and copying to memory are what threads are for; all else keeps one busy with little more than system calls. */
 const mostDefaultThreads = 4;
 
 /** How much to do at once and when to give up; defaults follow the cgroup's limits. */
@@ -32,7 +32,7 @@ export function effortConfig(settings: Settings, around: Surroundings, remarks: 
     partBytes,
     memoryBytes,
     memoryLimitBytes: around.cgroup.memoryBytes,
-    threads: threadCount(settings, around, memoryBytes),
+    ...threadCounts(settings, around, memoryBytes),
     connectTimeoutMs: settings.get("connect-timeout"),
     stallTimeoutMs: settings.get("stall-timeout"),
     minBytesPerSecond: settings.get("min-speed"),
@@ -43,9 +43,15 @@ export function effortConfig(settings: Settings, around: Surroundings, remarks: 
   };
 }
 
-function threadCount(settings: Settings, { cgroup, scheme }: Surroundings, memoryBytes: number): number {
-  const wanted = scheme === "http" ? 1 : clamp(Math.floor(cgroup.cpus), 1, mostDefaultThreads);
-  return clamp(settings.get("threads") ?? wanted, 1, Math.floor(memoryBytes / threadBytes));
+function threadCounts(
+  settings: Settings,
+  { cgroup, scheme }: Surroundings,
+  memoryBytes: number,
+): Pick<EffortConfig, "threads" | "threadsIntoMemory"> {
+  const onePerCpu = clamp(Math.floor(cgroup.cpus), 1, mostDefaultThreads);
+  const count = (wanted: number): number =>
+    clamp(settings.get("threads") ?? wanted, 1, Math.floor(memoryBytes / threadBytes));
+  return { threads: count(scheme === "http" ? 1 : onePerCpu), threadsIntoMemory: count(onePerCpu) };
 }
 
 /** Only the default grows: who names a duration gets that one. */

@@ -143,7 +143,7 @@ export const effort = {
     verbs: writing,
     kind: integer({ min: 1, max: 64 }),
     help: "Threads that receive, checksum and write.",
-    defaultNote: "one for HTTP; for HTTPS one per CPU of the quota, at most 4",
+    defaultNote: "one for HTTP; for HTTPS and into a tmpfs one per CPU of the quota, at most 4",
   },
   "connect-timeout": {
     group: "Limits and effort",

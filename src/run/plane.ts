@@ -36,11 +36,12 @@ export function openPlane({ target, effort }: Config, connection: Connection, op
     mtime: target.mtime,
     fsyncFiles,
     runStartedCtimeMs: abilities?.startedCtimeMs,
-    directIo: abilities?.directIo ?? false,
+    io: abilities?.io ?? "buffered",
     dirtyBytes: dirtyBytesOf(effort),
     keepsModes: abilities?.keepsModes,
   } as const;
-  return openPlaneWith(writer, effort, connection, { keepsUnfinished });
+  const threads = writer.io === "memory" ? effort.threadsIntoMemory : effort.threads;
+  return openPlaneWith(writer, { ...effort, threads }, connection, { keepsUnfinished });
 }
 
 /** The data plane of a run that writes one object to a device. */
@@ -54,7 +55,7 @@ export function openDevicePlane(
 
 function openPlaneWith(
   writer: WriterOptions,
-  { threads, memoryBytes }: EffortConfig,
+  { threads, memoryBytes }: Pick<EffortConfig, "threads" | "memoryBytes">,
   connection: Connection,
   { keepsUnfinished }: { readonly keepsUnfinished: boolean },
 ): DataPlane {

@@ -135,7 +135,7 @@ export function directFileOf(of: { path: string; descriptor: number; readOnly?: 
   const errorOf = (error: unknown, action: string): unknown => deviceError(error, action, path);
   try {
     const own = fs.openSync(`/proc/self/fd/${descriptor}`, flags);
-    return new DirectFile(own, { directIo: true, readOnly, errorOf });
+    return new DirectFile(own, { io: "direct", readOnly, errorOf });
   } catch (error) {
     throw deviceError(error, "open", path);
   }

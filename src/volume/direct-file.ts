@@ -1,5 +1,5 @@
 import type { Hash } from "node:crypto";
-import { closeSync, constants, openSync } from "node:fs";
+import { closeSync, constants, openSync, writeSync } from "node:fs";
 import type { ByteRange } from "../types.ts";
 import { alignedMemory } from "./aligned-memory.ts";
 import { errnoOf } from "./errors.ts";
@@ -13,9 +13,14 @@ export const mostDirtyBytes = 32 * 2 ** 20;
 
 const readBackBytes = 2 ** 20;
 
+/**
+ * How bytes reach a file: past the page cache until the kernel refuses that; through it; or into memory that is the file,
+ * where a write is a copy and waits for nothing.
+ */
+export type FileIo = "direct" | "buffered" | "memory";
+
 export interface DirectFileOptions {
-  /** Whether direct I/O is tried. */
-  readonly directIo: boolean;
+  readonly io: FileIo;
   /** Dirty bytes in the page cache at most: they count against the memory limit, and the last sync waits for them. */
   readonly dirtyBytes?: number;
   /** Whether the descriptor only reads. */
@@ -28,8 +33,8 @@ export interface DirectFileOptions {
 const writesAtOnce = 4;
 
 /**
- * The bytes of an open file or device, past the page cache until the kernel refuses that. Calls run in the thread pool: a
- * few writes at once, everything else after the calls before it; all throw CopyError.
+ * The bytes of an open file or device. Calls run in the thread pool, but for writes into memory: a few writes at once,
+ * everything else after the calls before it; all throw CopyError.
  */
 export class DirectFile {
   readonly #options: DirectFileOptions;
@@ -51,8 +56,8 @@ export class DirectFile {
   constructor(descriptor: number, options: DirectFileOptions) {
     this.#options = options;
     this.#descriptor = descriptor;
-    this.#direct = options.directIo;
-    if (!options.directIo) return;
+    this.#direct = options.io === "direct";
+    if (!this.#direct) return;
     try {
       closeSync(this.#reopen(constants.O_DIRECT));
     } catch {
@@ -154,6 +159,8 @@ export class DirectFile {
   /** Bytes written, or undefined after this file changed to buffered writes. */
   async #attempt(piece: Uint8Array, offset: number, direct: boolean): Promise<number | undefined> {
     try {
+      // Handing a copy of memory to another CPU costs more than the copy.
+      if (this.#options.io === "memory") return writeSync(this.#descriptor, piece, 0, piece.length, offset);
       return (await pooled.write(this.#descriptor, piece, 0, piece.length, offset)).bytesWritten;
     } catch (error) {
       if (!direct || errnoOf(error) !== "EINVAL") throw this.#failed(error, "write");
@@ -163,7 +170,7 @@ export class DirectFile {
   }
 
   async #limitDirty(writtenBytes: number): Promise<void> {
-    if (this.#direct) return;
+    if (this.#direct || this.#options.io === "memory") return;
     this.#dirtyBytes += writtenBytes;
     if (this.#dirtyBytes < (this.#options.dirtyBytes ?? mostDirtyBytes)) return;
     await this.#syncNow();

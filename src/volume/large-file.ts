@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { constants, fstatSync, openSync } from "node:fs";
 import type { FileTarget } from "../types.ts";
 import { lacksOf } from "./attributes.ts";
-import { checkPiece, DirectFile } from "./direct-file.ts";
+import { checkPiece, DirectFile, type FileIo } from "./direct-file.ts";
 import { volumeError } from "./errors.ts";
 import type { Placement } from "./placement.ts";
 import { dressFilePooled, pooled } from "./pooled.ts";
@@ -15,13 +15,12 @@ const workingMode = 0o600;
 
 export interface LargeFileOptions extends FileSettings {
   readonly placement: Placement;
-  /** Whether direct I/O is tried. */
-  readonly directIo: boolean;
+  readonly io: FileIo;
   /** Dirty bytes in the page cache at most: they count against the memory limit, and the last sync waits for them. */
   readonly dirtyBytes: number;
 }
 
-/** A file that arrives in pieces, which are written in the thread pool. */
+/** A file that arrives in pieces. */
 export class LargeFile implements OpenFile {
   readonly #options: LargeFileOptions;
   readonly #file: DirectFile;
@@ -37,7 +36,7 @@ export class LargeFile implements OpenFile {
     this.#options = options;
     this.#target = target;
     const errorOf = (error: unknown, action: string): unknown => this.#failed(error, action);
-    this.#file = new DirectFile(descriptor, { directIo: options.directIo, dirtyBytes: options.dirtyBytes, errorOf });
+    this.#file = new DirectFile(descriptor, { io: options.io, dirtyBytes: options.dirtyBytes, errorOf });
   }
 
   /** Makes an empty file; throws CopyError `occupied`, `unsupported`, `volume-full` or `volume`. */

@@ -4,7 +4,7 @@ import { type FileHandle, lstat, open, unlink } from "node:fs/promises";
 import { CopyError } from "../errors.ts";
 import { alignedMemory } from "./aligned-memory.ts";
 import { type Attributes, lacksOf } from "./attributes.ts";
-import { blockBytes } from "./direct-file.ts";
+import { blockBytes, type FileIo } from "./direct-file.ts";
 import { errnoOf, volumeError } from "./errors.ts";
 import { filesystem, filesystemType } from "./filesystem-type.ts";
 import { readIdentity } from "./identity.ts";
@@ -15,7 +15,7 @@ export interface TargetAbilities {
   /** The filesystem's own clock when the run began: nothing that it made later has an older ctime. */
   readonly startedCtimeMs: number;
   readonly caseInsensitive: boolean;
-  readonly directIo: boolean;
+  readonly io: FileIo;
   /** False where files show modes of the filesystem's own. */
   readonly keepsModes: boolean;
   /** Step of modification times, 1, 1000 or 2000 ms; undefined where they cannot be set. */
@@ -45,13 +45,13 @@ export async function probeTarget(options: ProbeOptions): Promise<TargetAbilitie
     await using handle = file;
     const startedCtimeMs = (await handle.stat()).ctimeMs;
     await writeAndReadBack(handle, root);
-    const directIo = !inMemory.has(await filesystemType(root)) && (await takesDirectIo(path));
+    const io = await ioOf(root, path);
     const keepsModes = await setMode(handle, options);
     const mtimeStepMs = await setTimes(handle);
     await setOwner(handle, options);
     const timesAfterOwner = options.staged && mtimeStepMs !== undefined ? await setTimes(handle) : mtimeStepMs;
     const caseInsensitive = await exists(`${root}/${path.slice(root.length + 1).toUpperCase()}`);
-    return { startedCtimeMs, caseInsensitive, directIo, keepsModes, mtimeStepMs: timesAfterOwner };
+    return { startedCtimeMs, caseInsensitive, io, keepsModes, mtimeStepMs: timesAfterOwner };
   } catch (error) {
     throw volumeError(error, "test writing to the target", root);
   } finally {
@@ -86,6 +86,11 @@ async function writeAndReadBack(handle: FileHandle, root: string): Promise<void>
   const { bytesRead, buffer } = await handle.read(Buffer.alloc(probeText.length), 0, probeText.length, 0);
   if (bytesRead === probeText.length && buffer.equals(probeText)) return;
   throw new CopyError("volume", `the target ${root} does not read back what was written to it`);
+}
+
+async function ioOf(root: string, path: string): Promise<FileIo> {
+  if (inMemory.has(await filesystemType(root))) return "memory";
+  return (await takesDirectIo(path)) ? "direct" : "buffered";
 }
 
 async function takesDirectIo(path: string): Promise<boolean> {

@@ -3,7 +3,7 @@ import { setImmediate } from "node:timers/promises";
 import { CopyError } from "../errors.ts";
 import type { ExistingFile, FileTarget, SafePath } from "../types.ts";
 import { type Attributes, keepsUsOut } from "./attributes.ts";
-import { mostDirtyBytes } from "./direct-file.ts";
+import { type FileIo, mostDirtyBytes } from "./direct-file.ts";
 import { DirectoryCache } from "./directories.ts";
 import { nameError, volumeError } from "./errors.ts";
 import { readIdentity } from "./identity.ts";
@@ -30,9 +30,9 @@ export interface VolumeWriterOptions extends Attributes {
   readonly fsyncFiles: boolean;
   /** What the filesystem's clock said at the start of the run; tells our own files from older ones. */
   readonly runStartedCtimeMs?: number | undefined;
-  /** Whether large files are written past the page cache. */
-  readonly directIo: boolean;
-  /** Dirty bytes of one large file in the page cache at most, where direct I/O is refused; default 32 MiB. */
+  /** How large files are written. */
+  readonly io: FileIo;
+  /** Dirty bytes of one large file in the page cache at most, where it is written through it; default 32 MiB. */
   readonly dirtyBytes?: number;
 }
 
@@ -52,7 +52,7 @@ export class VolumeWriter implements TargetWriter {
 
   /** Throws CopyError `volume` if the root cannot be opened. */
   constructor(options: VolumeWriterOptions) {
-    const { root, fsyncFiles, directIo, mtime, dirtyBytes = mostDirtyBytes } = options;
+    const { root, fsyncFiles, io, mtime, dirtyBytes = mostDirtyBytes } = options;
     const staged = options.placement === "staged";
     const startedMs = options.runStartedCtimeMs ?? Number.POSITIVE_INFINITY;
     const common = {
@@ -74,7 +74,7 @@ export class VolumeWriter implements TargetWriter {
     // A torn file must not carry the time by which a later run would skip it. Synced before its close it cannot be torn.
     const timesComeWithName = staged && !fsyncFiles;
     const settings = { attributes: options, setsTimes: mtime && !timesComeWithName, fsyncFiles };
-    this.#files = { ...settings, placement: this.#placement, directIo, dirtyBytes };
+    this.#files = { ...settings, placement: this.#placement, io, dirtyBytes };
     const { replaces = true } = options;
     this.#publish = { ...common, placement: this.#placement, setsTimes: mtime && timesComeWithName, replaces };
   }

@@ -11,6 +11,7 @@ describe("defaults of effort", () => {
       partBytes: 8 * mib,
       memoryBytes: 64 * mib,
       threads: 2,
+      threadsIntoMemory: 2,
       connectTimeoutMs: 10_000,
       stallTimeoutMs: 30_000,
       minBytesPerSecond: 1024,

@@ -43,7 +43,7 @@ const concurrency = "--concurrency N = 64 per CPU of the cgroup's quota, from 32
 const sizes = [
   "--part-size SIZE = 8MiB, or --memory if less",
   "--memory SIZE = a sixth of the cgroup's memory limit, from 16MiB to 64MiB",
-  "--threads N = one for HTTP; for HTTPS one per CPU of the quota, at most 4",
+  "--threads N = one for HTTP; for HTTPS and into a tmpfs one per CPU of the quota, at most 4",
 ];
 const timeouts = ["--connect-timeout DURATION = 10s", "--stall-timeout DURATION = 30s"];
 const retries = ["--retries N = 8", "--retry-for DURATION = 10m"];

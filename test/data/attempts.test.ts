@@ -59,7 +59,7 @@ function planeAt(root: string, emulator: Emulator) {
         dirMode: 0o755,
         mtime: true,
         fsyncFiles: false,
-        directIo: true,
+        io: "direct",
       },
     },
     { credentials: DEFAULT_CREDENTIAL, clockOffsetMs: 0 },

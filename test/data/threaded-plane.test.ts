@@ -41,7 +41,7 @@ function setupOf(root: string, placement: "direct" | "staged" = "direct"): Plane
       address: { origin, host: `127.0.0.1:${emulator.port}`, pathPrefix: "/b" },
     },
     memoryBytes: 16 * mib,
-    writer: { ...attributes, root, placement, mtime: true, fsyncFiles: false, directIo: true },
+    writer: { ...attributes, root, placement, mtime: true, fsyncFiles: false, io: "direct" },
   };
 }
 

@@ -74,7 +74,7 @@ describe("attributes of directories", () => {
   it.each([0o000, 0o022, 0o077, 0o777])("do not depend on the umask %o", async (umask) => {
     await using place = await temporaryDirectory();
     const options = { root: place.path, placement: "direct", fileMode: 0o664, dirMode: 0o2775, mtime: true };
-    await inChild({ umask, do: "write", options: { ...options, fsyncFiles: false, directIo: true }, paths: ["a/b/f"] });
+    await inChild({ umask, do: "write", options: { ...options, fsyncFiles: false, io: "direct" }, paths: ["a/b/f"] });
     expect((await stat(`${place.path}/a`)).mode & 0o7777).toBe(0o2775);
     expect((await stat(`${place.path}/a/b`)).mode & 0o7777).toBe(0o2775);
     expect((await stat(`${place.path}/a/b/f`)).mode & 0o7777).toBe(0o664);
@@ -148,7 +148,7 @@ it("directories that several processes make at once get their attributes from al
   const options = { root: place.path, placement: "staged", fileMode: 0o664, dirMode: 0o2775, mtime: true };
   const depth = Array.from({ length: 30 }, (_, i) => `d${i}`).join("/");
   const writers = Array.from({ length: 4 }, (_, i) => {
-    const job = { umask: 0o022, do: "write", options: { ...options, fsyncFiles: false, directIo: true } };
+    const job = { umask: 0o022, do: "write", options: { ...options, fsyncFiles: false, io: "direct" } };
     return inChild({
       ...job,
       paths: Array.from({ length: 20 }, (_, j) => `${j}/${depth}/file-${i}`),

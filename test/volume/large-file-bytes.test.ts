@@ -35,14 +35,15 @@ const sizes = [
 ];
 
 describe.each([
-  ["past the page cache", true],
-  ["through the page cache", false],
-])("a large file written %s", (_name, directIo) => {
+  ["past the page cache", "direct"],
+  ["through the page cache", "buffered"],
+  ["as into memory", "memory"],
+] as const)("a large file written %s", (_name, io) => {
   it.each(sizes)("of %i bytes is exact to its tail", async (sizeBytes) => {
     await using place = await temporaryDirectory();
-    using writer = writerAt(place.path, { directIo, fileMode: 0o604 });
+    using writer = writerAt(place.path, { io, fileMode: 0o604 });
     const file = await writer.openFile(target("a/f", sizeBytes));
-    if (!directIo) expect(file.direct).toBe(false);
+    if (io !== "direct") expect(file.direct).toBe(false);
     await fill(file, sizeBytes);
     expect(await file.md5(sizeBytes, signal)).toBe(md5(content.subarray(0, sizeBytes)));
     // A direct write of the tail reaches to the end of its block; what is there must not be other objects' bytes.
@@ -147,10 +148,11 @@ describe("writes of a large file", () => {
 
 describe("the page cache", () => {
   it.each([
-    ["holds little of a file that is written through it", { directIo: false }, 2],
-    ["holds no more than it is told to", { directIo: false, dirtyBytes: mostDirtyBytes / 2 }, 5],
-    ["is not synced for a file that goes past it", { directIo: true }, 0],
-  ])("%s", async (_name, options, syncs) => {
+    ["holds little of a file that is written through it", { io: "buffered" }, 2],
+    ["holds no more than it is told to", { io: "buffered", dirtyBytes: mostDirtyBytes / 2 }, 5],
+    ["is not synced for a file that goes past it", { io: "direct" }, 0],
+    ["is not synced for a file that is memory", { io: "memory" }, 0],
+  ] as const)("%s", async (_name, options, syncs) => {
     await using place = await temporaryDirectory();
     using writer = writerAt(place.path, options);
     using fdatasync = vi.spyOn(pooled, "fdatasync");
@@ -158,7 +160,7 @@ describe("the page cache", () => {
     const file = await writer.openFile(target("f", sizeBytes));
     const slab = memory.subarray(0, slabBytes);
     for (let offset = 0; offset < sizeBytes; offset += slabBytes) await file.write(slab, offset);
-    if (file.direct === options.directIo) expect(fdatasync).toHaveBeenCalledTimes(syncs);
+    if (file.direct === (options.io === "direct")) expect(fdatasync).toHaveBeenCalledTimes(syncs);
     await file.settle();
   });
 });

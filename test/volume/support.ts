@@ -87,7 +87,7 @@ export function writerAt(root: string, options: Partial<VolumeWriterOptions> = {
     dirMode: 0o755,
     mtime: true,
     fsyncFiles: false,
-    directIo: true,
+    io: "direct",
     ...options,
   });
 }

@@ -126,9 +126,9 @@ describe("a target", () => {
     await failure("volume-full", () => prepareTarget(options(place.path)));
   });
 
-  it.skipIf(!canMount)("without direct I/O is found out", async () => {
+  it.skipIf(!canMount)("in memory is found out", async () => {
     await using place = await mountMemory("ramfs");
-    expect((await prepareTarget(options(place.path))).abilities?.directIo).toBe(false);
+    expect((await prepareTarget(options(place.path))).abilities?.io).toBe("memory");
   });
 
   it("keeps probes that may be another run's, and what only looks like one", async () => {

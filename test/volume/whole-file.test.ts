@@ -169,7 +169,7 @@ it("a path of nearly 4,096 bytes is reached step by step, wherever the target is
 it.each([0o022, 0o077, 0o777])("modes of files do not depend on the umask %o", async (umask) => {
   await using place = await temporaryDirectory();
   const options = { root: place.path, placement: "direct", fileMode: 0o666, dirMode: 0o777, mtime: true };
-  const job = { umask, do: "write", options: { ...options, fsyncFiles: false, directIo: true } };
+  const job = { umask, do: "write", options: { ...options, fsyncFiles: false, io: "direct" } };
   await inChild({ ...job, paths: ["f", "a/f", "a/g"] });
   await inChild({ ...job, paths: ["large", "a/large"], large: true });
   for (const path of ["f", "a/f", "a/g", "large", "a/large"]) {

@@ -174,7 +174,7 @@ describe("the last pass over directories", () => {
     await using place = await temporaryDirectory();
     await chmod(place.path, 0o777);
     const options = { root: place.path, placement: "direct", fileMode: 0o444, dirMode: 0o111, mtime: true };
-    const job = { do: "write", options: { ...options, fsyncFiles: false, directIo: true }, finish: true };
+    const job = { do: "write", options: { ...options, fsyncFiles: false, io: "direct" }, finish: true };
     const nobody = { uid: 4242, gid: 4242 };
     expect(await inChild({ ...job, paths: ["a/b/f", "a/g", "c/h"] }, nobody)).toEqual({ result: null });
     for (const path of ["a", "a/b", "c"]) expect((await stat(`${place.path}/${path}`)).mode & 0o777).toBe(0o111);

@@ -15,7 +15,7 @@ export interface Attachable {
 /** What only HTTPS needs. */
 interface Tls {
   readonly connect: typeof ConnectTls;
-  readonly context: SecureContext | undefined;
+  readonly context: SecureContext;
 }
 
 export class Connector {
@@ -24,6 +24,8 @@ export class Connector {
   readonly #connectMs: number;
   readonly #addresses: Addresses;
   #tls: Tls | undefined;
+  /** One for all connections that are opened meanwhile: a context of trusted certificates takes 30 ms of CPU. */
+  #loadingTls: Promise<Tls> | undefined;
   /** The last TLS session, so that the next connection needs no full handshake. */
   #session: Buffer | undefined;
 
@@ -39,7 +41,10 @@ export class Connector {
     const deadlineMs = performance.now() + this.#connectMs;
     let failure: unknown;
     try {
-      if (this.#origin.scheme === "https") this.#tls ??= await loadTls(this.#options.ca);
+      if (this.#origin.scheme === "https") {
+        this.#loadingTls ??= loadTls(this.#options.ca);
+        this.#tls = await this.#loadingTls;
+      }
       const addresses = await abortable(within(this.#connectMs, this.#addresses.inOrder()), signal);
       for (const [i, address] of addresses.entries()) {
         // An address that swallows everything leaves the others their share of the time.
@@ -89,9 +94,9 @@ export class Connector {
       onread,
       // Given, or NODE_TLS_REJECT_UNAUTHORIZED could take the verification away.
       rejectUnauthorized: true,
+      secureContext: context,
       ALPNProtocols: ["http/1.1"],
       ...(name === undefined ? {} : { servername: name }),
-      ...(context === undefined ? {} : { secureContext: context }),
       ...(this.#session === undefined ? {} : { session: this.#session }),
     };
     const socket = connectTls(options);
@@ -104,8 +109,8 @@ export class Connector {
 
 /** Loaded with the first connection that needs it: plain HTTP saves the time. */
 async function loadTls(ca: string | undefined): Promise<Tls> {
-  const [{ connect }, { trust }] = await Promise.all([import("node:tls"), import("./trust.ts")]);
-  return { connect, context: trust(ca) };
+  const [{ connect }, { secureContext }] = await Promise.all([import("node:tls"), import("./trust.ts")]);
+  return { connect, context: secureContext(ca) };
 }
 
 /** `promise`, or the failure that a silent name server gives after its own, longer time. */

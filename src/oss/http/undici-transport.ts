@@ -1,4 +1,5 @@
 /** The reference transport: undici, with proxies. It serves where a proxy is in the way, or when it is asked for. */
+import type { SecureContext } from "node:tls";
 import { buildConnector, type Dispatcher, EnvHttpProxyAgent, Pool } from "undici";
 import { Aborts } from "./aborts.ts";
 import { unreachable } from "./failures.ts";
@@ -11,7 +12,7 @@ import {
   serverName,
   type TransportOptions,
 } from "./transport-options.ts";
-import { trust, trustedCertificates } from "./trust.ts";
+import { secureContext, trustedCertificates } from "./trust.ts";
 import { UndiciExchange } from "./undici-exchange.ts";
 import { Watchdog } from "./watchdog.ts";
 
@@ -35,7 +36,7 @@ export class UndiciTransport implements Transport {
   readonly #options: UndiciTransportOptions;
   readonly #origin: string;
   readonly #readBefore = new WeakMap<Error, number>();
-  readonly #secureContext: ReturnType<typeof trust>;
+  readonly #secureContext: SecureContext | undefined;
   readonly #dispatcher: Dispatcher;
   readonly #watchdog: Watchdog;
   readonly #aborts = new Aborts();
@@ -43,7 +44,8 @@ export class UndiciTransport implements Transport {
   constructor(options: UndiciTransportOptions) {
     this.#options = options;
     this.#origin = `${options.origin.scheme}://${authority(options.origin)}`;
-    this.#secureContext = usesProxy(options) ? undefined : trust(options.ca);
+    const ownTls = options.origin.scheme === "https" && !usesProxy(options);
+    this.#secureContext = ownTls ? secureContext(options.ca) : undefined;
     this.#watchdog = new Watchdog(options.timeouts, options.speedWindowMs);
     this.#dispatcher = this.#connect(options.connections);
   }

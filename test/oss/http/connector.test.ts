@@ -1,8 +1,16 @@
 import { createServer, type Socket } from "node:net";
-import { describe, expect, test } from "vitest";
+import { TLSSocket } from "node:tls";
+import { describe, expect, test, vi } from "vitest";
 import { Addresses } from "../../../src/oss/http/addresses.ts";
 import { type Attachable, Connector } from "../../../src/oss/http/connector.ts";
-import { listen } from "../../contract/transport-server.ts";
+import { secureContext } from "../../../src/oss/http/trust.ts";
+import { testCertificate } from "../../contract/transport-certificate.ts";
+import { listen, rawServer } from "../../contract/transport-server.ts";
+
+vi.mock("../../../src/oss/http/trust.ts", async (original) => {
+  const real = await original<typeof import("../../../src/oss/http/trust.ts")>();
+  return { ...real, secureContext: vi.fn(real.secureContext) };
+});
 
 const never = new AbortController().signal;
 
@@ -16,8 +24,7 @@ function connectorTo(port: number, addresses: readonly string[], connectMs = 5_0
   return new Connector(options, new Addresses("bucket.example", () => Promise.resolve(found)));
 }
 
-/** Connects and says to which address. */
-async function peer(connector: Connector, signal = never): Promise<string | undefined> {
+async function opened(connector: Connector, signal = never): Promise<Socket | undefined> {
   let attached: Socket | undefined;
   const target: Attachable = {
     onread: { buffer: Buffer.alloc(1024), callback: () => true },
@@ -26,8 +33,14 @@ async function peer(connector: Connector, signal = never): Promise<string | unde
     },
   };
   await connector.connect(target, signal);
-  const address = attached?.remoteAddress;
-  attached?.destroy();
+  return attached;
+}
+
+/** Connects and says to which address. */
+async function peer(connector: Connector, signal = never): Promise<string | undefined> {
+  const socket = await opened(connector, signal);
+  const address = socket?.remoteAddress;
+  socket?.destroy();
   return address;
 }
 
@@ -82,5 +95,26 @@ describe("connections to a name with several addresses", () => {
     await expect(peer(connector)).rejects.toMatchObject({
       message: "cannot resolve bucket.example: the name server does not answer",
     });
+  });
+});
+
+describe("TLS connections", () => {
+  test("that are opened at once share one look at the trusted certificates, and take the cheapest strong cipher", async () => {
+    await using listening = await rawServer(() => {}, "https");
+    const connector = new Connector({
+      origin: { scheme: "https", host: "127.0.0.1", port: listening.port },
+      connections: 8,
+      timeouts: { connectMs: 5_000, stallMs: 1_000, minBytesPerSecond: 0 },
+      ca: testCertificate,
+    });
+    const cipher = async (): Promise<string | undefined> => {
+      const socket = await opened(connector);
+      const name = socket instanceof TLSSocket ? socket.getCipher().name : undefined;
+      socket?.destroy();
+      return name;
+    };
+    const ciphers = await Promise.all(Array.from({ length: 8 }, cipher));
+    expect(ciphers).toEqual(Array(8).fill("TLS_AES_128_GCM_SHA256"));
+    expect(secureContext).toHaveBeenCalledTimes(1);
   });
 });

@@ -27,6 +27,7 @@ const words = new Map(
  */
 const usual =
   /\s*<Contents>\s*<Key>([ !-%'-;=?-~]+)<\/Key>\s*<LastModified>([^<&\s]+)<\/LastModified>\s*<ETag>([!-%'-;=?-~]+)<\/ETag>\s*<Type>(\w+)<\/Type>\s*<Size>(\d{1,16})<\/Size>\s*<StorageClass>(\w+)<\/StorageClass>\s*<\/Contents>/y;
+const keyTag = "<Key>";
 const etagTag = "<ETag>";
 /** What a header may carry: the ETag goes back in `If-Match`. */
 const headerSafe = /^[\x20-\x7e]+$/;
@@ -57,9 +58,11 @@ export function parseListing(document: Uint8Array | string): Listing {
 function next(xml: XmlScanner, entries: Draft[]): string | undefined {
   for (let found = xml.take(usual); found !== undefined; found = xml.take(usual)) {
     const [text, key = "", modified = "", etag = "", type = "", size = "", storageClass = ""] = found;
+    const keyAt = found.index + text.indexOf(keyTag) + keyTag.length;
     const etagAt = found.index + text.indexOf(etagTag, key.length) + etagTag.length;
     entries.push({
-      key, // a slice of the page, until the page is finished
+      // What was found are slices, and an entry must not keep the page in memory.
+      key: xml.copy(keyAt, keyAt + key.length),
       sizeBytes: safeCount(Number(size), size, "Size"),
       etag: xml.copy(etagAt, etagAt + etag.length),
       modifiedMs: parseTimestamp(modified),
@@ -88,9 +91,10 @@ function finishPage(entries: Draft[], fields: ReadonlyMap<string, string>, prefi
     refuse(`it announces ${keyCount} keys and holds ${entries.length + prefixes}`);
   }
   // The service may name the encoding after the keys. Its SDKs decode the token along with them.
-  const decode = encodingType === "url" ? decodePercent : ownText;
-  for (const entry of entries) entry.key = decode(entry.key);
-  const token = decode(fields.get("NextContinuationToken") ?? "");
+  const isEncoded = encodingType === "url";
+  if (isEncoded) for (const entry of entries) entry.key = decodePercent(entry.key);
+  const writtenToken = fields.get("NextContinuationToken") ?? "";
+  const token = isEncoded ? decodePercent(writtenToken) : writtenToken;
   return {
     entries,
     isTruncated: truncated === "true",
@@ -135,14 +139,9 @@ function parseEntry(xml: XmlScanner): Draft {
   };
 }
 
-/** Short words come as slices of the page, like keys. */
+/** The same word, but no slice of the page. */
 function intern(word: string): string {
-  return words.get(word) ?? ownText(word);
-}
-
-/** The same text, but no slice: an entry must not keep the page in memory. */
-function ownText(text: string): string {
-  return Buffer.from(text).toString();
+  return words.get(word) ?? Buffer.from(word).toString();
 }
 
 function once(xml: XmlScanner, name: string, previous: string | undefined, value: string): string {
@@ -200,7 +199,7 @@ function parseAnyTimestamp(text: string): number {
 
 /** Undoes `%XX` only: official SDKs disagree about `+`, which stays what it is. */
 function decodePercent(text: string): string {
-  if (!text.includes("%")) return ownText(text);
+  if (!text.includes("%")) return text;
   try {
     return decodeURIComponent(text);
   } catch (cause) {

@@ -10,8 +10,16 @@ import { type ConfigInput, type ParsedConfig, parseConfig, parseFallback } from 
 import { exitCodes } from "./engine/exit-code.ts";
 import { ConfigError } from "./errors.ts";
 
+/** `engines` of package.json: earlier ones do not know all of the language that is used here. */
+const leastNode = 24;
+
 /** One verb of the command line, from the arguments to the exit code. */
 async function main(): Promise<number> {
+  const { node } = process.versions;
+  if (Number.parseInt(node, 10) < leastNode) {
+    process.stderr.write(`oss-populator needs Node.js ${leastNode} or later; this is ${node}\n`);
+    return exitCodes.configuration;
+  }
   const isProcess1 = process.pid === 1;
   const isTerminal = process.stderr.isTTY === true;
   const input: ConfigInput = {

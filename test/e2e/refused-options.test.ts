@@ -91,3 +91,10 @@ test.concurrent("wrong options do not hold a process that is not process 1", asy
   expect(result.exitCode).toBe(2);
   expect(result.stderr).not.toContain("holding");
 });
+
+test.concurrent("a Node.js that is too old is told so, and not a defect", async () => {
+  const older = 'Object.defineProperty(process, "versions", { value: { ...process.versions, node: "22.23.1" } })';
+  const env = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(older)}` };
+  const { exitCode, stderr } = await startCli(["--version"], { env }).result;
+  expect([exitCode, stderr]).toEqual([2, "oss-populator needs Node.js 24 or later; this is 22.23.1\n"]);
+});

@@ -14,7 +14,7 @@ const words: Readonly<Record<string, string>> = {
   EIO: "the device reported an I/O error",
   EISDIR: "a directory is there",
   ELOOP: "a symbolic link is there, and none is followed",
-  EMFILE: "this process has too many open files",
+  EMFILE: "this process has too many open files: raise their limit, or lower --concurrency",
   EMLINK: "the directory has too many links",
   ENAMETOOLONG: "the filesystem does not take so long a name",
   ENFILE: "the machine has too many open files",

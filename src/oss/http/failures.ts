@@ -13,7 +13,7 @@ const causes: Readonly<Record<string, string>> = {
   ENETUNREACH: "network unreachable",
   ENETDOWN: "network is down",
   EADDRNOTAVAIL: "no local address or port left",
-  EMFILE: "too many open files",
+  EMFILE: "too many open files: raise their limit, or lower --concurrency",
   ENFILE: "too many open files",
   UND_ERR_CONNECT_TIMEOUT: "timed out",
 };

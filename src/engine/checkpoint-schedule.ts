@@ -1,7 +1,10 @@
 import type { Counts } from "../types.ts";
 
 const mebibyte = 2 ** 20;
-/** A checkpoint of d milliseconds is followed by 33 d without one: at most 1/34 of the time is theirs, less than 3 %. */
+/**
+ * A checkpoint of d milliseconds is followed by 33 d without one, and the next comes when one as long as it, with all before
+ * it, would be 1/34 of the run, less than 3 %.
+ */
 const restFactor = 33;
 /** A run with a limit waits for that and not for its disk: checkpoints take no time of it, and what they save is dear. */
 const limited = { leastBytes: 64 * mebibyte, everySeconds: 1.5, mostRestMs: 2000 };
@@ -37,7 +40,9 @@ export function checkpointLimits({ memoryLimitBytes, limitBytesPerSecond }: RunL
 /** When to take the next checkpoint. Times are monotonic milliseconds; `done` are totals that only grow. */
 export class CheckpointSchedule {
   readonly #limits: CheckpointLimits;
+  readonly #begunMs: number;
   #startedMs: number;
+  #spentMs = 0;
   #notBeforeMs: number;
   #running = false;
   #done: Counts;
@@ -45,6 +50,7 @@ export class CheckpointSchedule {
   /** `done` is what needs no checkpoint any more, such as what an earlier run did. */
   constructor(limits: CheckpointLimits, nowMs: number, done: Counts = { objects: 0, bytes: 0 }) {
     this.#limits = limits;
+    this.#begunMs = nowMs;
     this.#startedMs = nowMs;
     this.#notBeforeMs = nowMs;
     this.#done = { ...done };
@@ -75,6 +81,9 @@ export class CheckpointSchedule {
   ended(nowMs: number): void {
     this.#running = false;
     const { mostRestMs = Number.POSITIVE_INFINITY } = this.#limits;
-    this.#notBeforeMs = nowMs + Math.min(mostRestMs, restFactor * (nowMs - this.#startedMs));
+    const tookMs = nowMs - this.#startedMs;
+    this.#spentMs += tookMs;
+    const affordableMs = this.#begunMs + restFactor * tookMs + (restFactor + 1) * this.#spentMs;
+    this.#notBeforeMs = Math.min(nowMs + mostRestMs, Math.max(nowMs + restFactor * tookMs, affordableMs));
   }
 }

@@ -56,11 +56,20 @@ test.each([
 test("it rests for 33 times what the last one took, even when somebody waits for it", () => {
   const schedule = new CheckpointSchedule(limits, 0);
   const done = { objects: 100, bytes: 5000 };
+  schedule.started(10_000, none);
+  expect(schedule.due(10_050, done, true)).toBe(false);
+  schedule.ended(10_100);
+  expect(schedule.due(13_399, done, true)).toBe(false);
+  expect(schedule.due(13_400, done)).toBe(true);
+});
+
+test("one that came early in the run is paid for before the next", () => {
+  const schedule = new CheckpointSchedule(limits, 0);
+  const done = { objects: 100, bytes: 5000 };
   schedule.started(100, none);
-  expect(schedule.due(150, done, true)).toBe(false);
   schedule.ended(200);
-  expect(schedule.due(3499, done, true)).toBe(false);
-  expect(schedule.due(3500, done)).toBe(true);
+  expect(schedule.due(6699, done, true)).toBe(false);
+  expect(schedule.due(6700, done)).toBe(true); // with the next 100 ms, 200 of 6,800
 });
 
 test("somebody who waits makes it due when nothing else does", () => {

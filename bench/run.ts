@@ -48,9 +48,8 @@ async function main(): Promise<void> {
   }
   const peers = choosePeers(values.peer ?? (values.peers ? installedPeers() : ["ali-oss"]));
   const workPath = await mkdtemp(join(values.target ?? tmpdir(), "oss-populator-bench-"));
-  const targetPath = values.target ?? workPath;
   const out = resolve(values.out);
-  const bench: Bench = { peers, rounds, quick: values.quick, targetPath, workPath };
+  const bench: Bench = { peers, rounds, quick: values.quick, workPath };
   const interrupted = (): void => {
     rmSync(workPath, { recursive: true, force: true });
     process.exit(130);
@@ -66,7 +65,7 @@ async function main(): Promise<void> {
 
 /** What is there is written after each scenario, so that an interrupted run leaves its results. */
 async function measureAll(bench: Bench, out: string): Promise<void> {
-  const facts = { ...machineFacts(bench.targetPath), rounds: bench.rounds };
+  const facts = { ...machineFacts(bench.workPath), rounds: bench.rounds };
   const results: ScenarioResult[] = [];
   for (const name of values.scenario) {
     console.error(name);

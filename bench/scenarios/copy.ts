@@ -1,9 +1,9 @@
 /** Everybody copies the same objects from the same server into an empty folder. */
-import { existsSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { mkdtemp, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { countTree, inodesRested, RunFolders, removeTree } from "../folders.ts";
+import { countTree, emptyLargeFiles, RunFolders } from "../folders.ts";
 import { type Command, type Measurement, measure } from "../measure.ts";
 import type { Job, Peer, Shape } from "../peers/peer.ts";
 import { byteMetrics, type Metric, objectMetrics, peakMiB, type ScenarioResult, wallSeconds } from "../result.ts";
@@ -118,9 +118,13 @@ export const copyScenarios: Readonly<Record<string, Scenario>> = Object.fromEntr
 async function runWork(work: Work, bench: Bench): Promise<ScenarioResult> {
   if (nginxProgram() === undefined) throw new Error("nginx is not installed (bench/peers/install gets it)");
   const folder = await mkdtemp(join(bench.workPath, `${work.name}-`));
-  const targets = join(work.inMemory ? memoryPath : bench.targetPath, `oss-populator-bench-${process.pid}`);
+  const targets = work.inMemory ? await mkdtemp(join(memoryPath, "oss-populator-bench-")) : bench.workPath;
+  const removeMemory = (): void => {
+    if (work.inMemory) rmSync(targets, { recursive: true, force: true });
+  };
+  process.once("exit", removeMemory); // when a bench is interrupted
   try {
-    await using folders = new RunFolders(targets);
+    await using folders = await RunFolders.open(targets);
     await using server = await FileServer.start(folder);
     const files = await server.serve(prefix, bench.quick ? work.quickBatches : work.batches);
     const served = work.tls ? server.https : server.http;
@@ -131,12 +135,13 @@ async function runWork(work: Work, bench: Bench): Promise<ScenarioResult> {
       ...(work.peers === false ? [] : bench.peers.map((peer) => copying(peer, race))),
       ...(await limiting(limits, race)),
     ];
-    if (!bench.quick) await inodesRested();
     const rounds = await inRounds(contenders, bench.rounds);
     const title = bench.quick ? `${work.title} With quick sizes: not to be read as numbers.` : work.title;
     return { name: work.name, title, metrics: metricsOf(work, files), ...rounds };
   } finally {
-    await removeTree(folder);
+    await emptyLargeFiles(folder);
+    process.off("exit", removeMemory);
+    removeMemory();
   }
 }
 

@@ -1,7 +1,6 @@
 /** Small objects when every answer comes late: how much of what its requests in flight allow does a client reach? */
-import { join } from "node:path";
 import { startEmulatorProcess } from "../../test/emulator/process.ts";
-import { countTree, inodesRested, RunFolders } from "../folders.ts";
+import { countTree, RunFolders } from "../folders.ts";
 import { type Command, measure } from "../measure.ts";
 import { aliOss } from "../peers/ali-oss.ts";
 import { ours } from "../peers/ours.ts";
@@ -22,7 +21,7 @@ export async function latency(bench: Bench): Promise<ScenarioResult> {
     ...["--small", `${count}x16KiB`, "--prefix", "set/", "--latency-ms", String(latencyMs)],
     ...["--access-key-id", accessKey.id, "--access-key-secret", accessKey.secret],
   ]);
-  await using folders = new RunFolders(join(bench.targetPath, `oss-populator-bench-${process.pid}`));
+  await using folders = await RunFolders.open(bench.workPath);
   const { url, bucket } = emulator.ready;
   const job = { shape: "small", url, caFile: undefined, bucket, prefix: "set/", workPath: bench.workPath } as const;
   const commands: Readonly<Record<string, (job: Job) => Command>> = {
@@ -49,7 +48,6 @@ export async function latency(bench: Bench): Promise<ScenarioResult> {
     better: "more",
     of: (sample: Pick<Sample, "wallSeconds">) => count / sample.wallSeconds / ceiling,
   } as const;
-  if (!bench.quick) await inodesRested();
   const rounds = await inRounds(contenders, bench.rounds);
   const title = `${count.toLocaleString("en")} × 16 KiB, ${latencyMs} ms before each answer, ${inFlight} requests in flight: at most ${ceiling} objects/s.`;
   return { name: "latency", title, metrics: [share, ...objectMetrics(count), wallSeconds, peakMiB], ...rounds };

@@ -1,5 +1,4 @@
 /** `--throughput` against the server's own count of what left it in each second. */
-import { join } from "node:path";
 import { startEmulatorProcess } from "../../test/emulator/process.ts";
 import { RunFolders } from "../folders.ts";
 import { measure } from "../measure.ts";
@@ -39,10 +38,11 @@ const metrics = [
 ];
 
 export async function limited(bench: Bench): Promise<ScenarioResult> {
+  await using folders = await RunFolders.open(bench.workPath);
   const contenders = limitsMBps.flatMap((limit) =>
     Object.entries(loads).map(([load, flags]): Contender => {
       const bytes = limit * megabyte * (bench.quick ? quickSeconds : seconds);
-      return { name: `${limit} MBps, ${load}`, run: () => run(bench, limit, flags(bytes)) };
+      return { name: `${limit} MBps, ${load}`, run: () => run(bench, folders, limit, flags(bytes)) };
     }),
   );
   const title =
@@ -52,10 +52,10 @@ export async function limited(bench: Bench): Promise<ScenarioResult> {
 
 async function run(
   bench: Bench,
+  folders: RunFolders,
   limitMBps: number,
   flags: readonly string[],
 ): Promise<Omit<Sample, "contender" | "round">> {
-  await using folders = new RunFolders(join(bench.targetPath, `oss-populator-bench-${process.pid}`));
   const target = await folders.fresh();
   const { id, secret } = { id: alibabaKeys.OSS_ACCESS_KEY_ID, secret: alibabaKeys.OSS_ACCESS_KEY_SECRET };
   await using emulator = await startEmulatorProcess([

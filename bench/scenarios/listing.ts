@@ -34,7 +34,7 @@ async function list(bench: Bench, { name, keys, rounds: times, peers }: Work): P
     ...["--keys", String(count), "--prefix", "set/"],
     ...["--access-key-id", accessKey.id, "--access-key-secret", accessKey.secret],
   ]);
-  const target = await mkdtemp(join(bench.targetPath, "listing-"));
+  const target = await mkdtemp(join(bench.workPath, "listing-"));
   const { url, bucket } = emulator.ready;
   const { workPath } = bench;
   const job: Job = { shape: "small", url, caFile: undefined, bucket, prefix: "set/", target, workPath };

@@ -7,9 +7,7 @@ export interface Bench {
   readonly rounds: number;
   /** Sizes for a smoke test: the numbers mean nothing. */
   readonly quick: boolean;
-  /** On the disk that is measured. */
-  readonly targetPath: string;
-  /** Scratch, and the files that are served. */
+  /** On the disk that is measured: scratch, targets, and the files that are served; removed when all is over. */
   readonly workPath: string;
 }
 

@@ -1,8 +1,7 @@
 /** Small objects on a disk whose file calls are slow, as on cloud disks and NFS: how much of what waits in parallel is used? */
 import { existsSync } from "node:fs";
-import { join } from "node:path";
 import { startEmulatorProcess } from "../../test/emulator/process.ts";
-import { countTree, inodesRested, RunFolders } from "../folders.ts";
+import { countTree, RunFolders } from "../folders.ts";
 import { type Command, measure } from "../measure.ts";
 import { ours } from "../peers/ours.ts";
 import { accessKey } from "../peers/peer.ts";
@@ -26,7 +25,7 @@ export async function slowDisk(bench: Bench): Promise<ScenarioResult> {
     ...["--small", `${count}x16KiB`, "--prefix", "set/"],
     ...["--access-key-id", accessKey.id, "--access-key-secret", accessKey.secret],
   ]);
-  await using folders = new RunFolders(join(bench.targetPath, `oss-populator-bench-${process.pid}`));
+  await using folders = await RunFolders.open(bench.workPath);
   const { url, bucket } = emulator.ready;
   const contender = {
     name: "oss-populator",
@@ -46,7 +45,6 @@ export async function slowDisk(bench: Bench): Promise<ScenarioResult> {
     better: "more",
     of: (sample: Pick<Sample, "wallSeconds">) => count / sample.wallSeconds / ceiling,
   } as const;
-  if (!bench.quick) await inodesRested();
   const rounds = await inRounds([contender], bench.rounds);
   const title = `${count.toLocaleString("en")} × 16 KiB, ${callMs} ms added to each of ${callsPerObject} file calls, ${inFlight} requests in flight: at most ${ceiling} objects/s.`;
   return { name: "slow-disk", title, metrics: [share, ...objectMetrics(count), wallSeconds, peakMiB], ...rounds };

@@ -2,7 +2,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Server } from "node:net";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { RunFolders } from "../folders.ts";
 import { type Command, measure } from "../measure.ts";
@@ -29,7 +28,7 @@ const cpuMilliseconds: Metric = {
 };
 
 export async function startup(bench: Bench): Promise<ScenarioResult> {
-  await using folders = new RunFolders(join(bench.targetPath, `oss-populator-bench-${process.pid}`));
+  await using folders = await RunFolders.open(bench.workPath);
   const server = createServer();
   server.listen(0, "127.0.0.1");
   await once(server, "listening");

@@ -11,7 +11,6 @@ import {
   type RemoteMethod,
   type RemoteResult,
   restoreError,
-  type ThreadData,
   type ToThread,
   verifications,
 } from "./thread-protocol.ts";
@@ -41,7 +40,10 @@ const idle: PlaneStats = { receivedBytes: 0, writtenBytes: 0, sourceSeconds: 0, 
 /** Young objects here die within a request; a small nursery keeps the thread's memory small. */
 const nurseryMiB = 16;
 
-/** The main thread's handle of one data thread. A thread that dies rejects every call, then and later, with its error. */
+/**
+ * The main thread's handle of one data thread, which comes up by itself and waits for `open`. A thread that dies rejects
+ * every call, then and later, with its error.
+ */
 export class DataThread implements AsyncDisposable {
   readonly #worker: Worker;
   readonly #pending = new Map<number, Pending>();
@@ -53,14 +55,14 @@ export class DataThread implements AsyncDisposable {
   #nextId = 0;
   #nextSignal = 0;
   #death: Error | undefined;
+  #opened = false;
   #closing = false;
   stats: PlaneStats = idle;
 
-  constructor(setup: PlaneSetup, signing: SigningState) {
-    const workerData: ThreadData = { setup, signing };
+  constructor() {
     // Beside this module, as source (.ts) and in the bundle (.js).
     const entry = new URL(`./thread${import.meta.url.slice(-3)}`, import.meta.url);
-    this.#worker = new Worker(entry, { workerData, resourceLimits: { maxYoungGenerationSizeMb: nurseryMiB } });
+    this.#worker = new Worker(entry, { resourceLimits: { maxYoungGenerationSizeMb: nurseryMiB } });
     this.#worker.on("message", (message: FromThread) => this.#received(message));
     this.#worker.on("error", (error) => this.#died(error instanceof Error ? error : new Error(String(error))));
     this.#ended = new Promise((resolve) => {
@@ -69,6 +71,12 @@ export class DataThread implements AsyncDisposable {
         resolve();
       });
     });
+  }
+
+  /** Gives the thread its plane, once, before any call. */
+  open(setup: PlaneSetup, signing: SigningState): void {
+    this.#opened = true;
+    this.#post({ kind: "open", setup, signing });
   }
 
   /** Calls that have not been answered. */
@@ -110,9 +118,14 @@ export class DataThread implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#closing = true;
-    this.#post({ kind: "close" });
+    if (!this.#closing) this.#close();
     await this.#ended;
+  }
+
+  #close(): void {
+    this.#closing = true;
+    if (this.#opened) this.#post({ kind: "close" });
+    else void this.#worker.terminate(); // nothing is under way, and it may still be coming up
   }
 
   #watch(signal: AbortSignal, calls = 1): WatchedSignal {

@@ -60,6 +60,7 @@ const numbersOfEach = 6;
 export const verifications = ["crc64", "md5", "lengthOnly"] as const satisfies readonly Verification[];
 
 export type ToThread =
+  | OpenMessage
   | WholesMessage
   | { readonly kind: "calls"; readonly calls: readonly Call[] }
   | { readonly kind: "abort"; readonly signal: number }
@@ -113,7 +114,9 @@ export function unpackWholes({ text, numbers }: WholesMessage): WholeRequest[] {
   return requests;
 }
 
-export interface ThreadData {
+/** What the thread makes its plane from. It may come long after the thread has been started, and once only. */
+export interface OpenMessage {
+  readonly kind: "open";
   readonly setup: PlaneSetup;
   readonly signing: SigningState;
 }

@@ -44,7 +44,9 @@ export class ThreadServer {
     this.#signing = signing;
   }
 
-  start(): void {
+  /** Serves what came `early`, and from then on what the port brings. */
+  start(early: readonly ToThread[]): void {
+    for (const message of early) this.#received(message);
     this.#port.on("message", (message: ToThread) => this.#received(message));
     this.#timer = setInterval(() => {
       if (this.#running > 0) this.#send();
@@ -68,6 +70,8 @@ export class ThreadServer {
       case "close":
         void this.#close();
         return;
+      case "open":
+        throw new Error("a data thread has one plane only");
     }
   }
 

@@ -12,13 +12,14 @@ import type {
   WholeWatcher,
 } from "../types.ts";
 import { heldBytesOf, type PlaneSetup } from "./build-plane.ts";
-import { DataThread } from "./data-thread.ts";
+import type { DataThread } from "./data-thread.ts";
 import { largestWholeBytes, leaseBytes } from "./slabs.ts";
 import { restoreError } from "./thread-protocol.ts";
 
 export interface ThreadedPlaneOptions {
   readonly setup: PlaneSetup;
-  readonly threads: number;
+  /** That have no plane yet; they end with this one. */
+  readonly threads: readonly DataThread[];
   readonly signing: SigningState;
   /** Calls back with each change of what requests are signed with, until the returned function is called. */
   readonly onSigningChange: (listener: (state: SigningState) => void) => () => void;
@@ -45,16 +46,17 @@ export class ThreadedPlane implements DataPlane {
     this.heldBytes = heldBytesOf(setup.writer);
     const each: PlaneSetup = {
       ...setup,
-      memoryBytes: Math.floor(setup.memoryBytes / threads),
+      memoryBytes: Math.floor(setup.memoryBytes / threads.length),
       transport: {
         ...setup.transport,
         options: {
           ...setup.transport.options,
-          connections: Math.max(1, Math.ceil(setup.transport.options.connections / threads)),
+          connections: Math.max(1, Math.ceil(setup.transport.options.connections / threads.length)),
         },
       },
     };
-    this.#threads = Array.from({ length: threads }, () => new DataThread(each, signing));
+    this.#threads = threads;
+    for (const thread of threads) thread.open(each, signing);
     this.#unsubscribe = onSigningChange((state) => {
       for (const thread of this.#threads) thread.sign(state);
     });

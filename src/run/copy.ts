@@ -1,4 +1,5 @@
 import type { Config } from "../config/config.ts";
+import type { DataThreads } from "../data/data-threads.ts";
 import type { OpenEntry } from "../engine/checkpoint.ts";
 import { checkpointLimits } from "../engine/checkpoint-schedule.ts";
 import type { Checkpointer } from "../engine/checkpointer.ts";
@@ -22,7 +23,7 @@ import { copyWorkOf } from "./fingerprint.ts";
 import { holdTarget } from "./hold-target.ts";
 import type { RunHost } from "./host.ts";
 import { checkpointOfUnfinished, type Earlier, leaveCopy, takeUp } from "./keep-copy.ts";
-import { openPlane, type PlaneOptions } from "./plane.ts";
+import { openPlane, type PlaneOptions, startThreads } from "./plane.ts";
 import { keepLast } from "./resume.ts";
 import { copyPathRules, nothingSelected, openSource, type SelectedSource } from "./source.ts";
 import type { RunState } from "./state.ts";
@@ -32,6 +33,7 @@ export async function runCopy(config: Config, host: RunHost, state: RunState): P
   state.shown.begin(0);
   await using held = await holdTarget(config, host);
   const { target, copy } = held;
+  await using threads = startThreads(config, target.abilities?.io);
   let publisher: Publisher | undefined;
   try {
     await using connection = await connect(config, host, state);
@@ -41,7 +43,11 @@ export async function runCopy(config: Config, host: RunHost, state: RunState): P
     state.durability = durability.method;
     state.phase = "listing";
     await using plane = target.exists
-      ? openDataPlane(config, connection, target, durability, { keepsUnfinished: true, placement: "staged" })
+      ? openDataPlane(
+          config,
+          { connection, threads, target, durability },
+          { keepsUnfinished: true, placement: "staged" },
+        )
       : undefined;
     state.watch(plane);
     const sync = async (): Promise<void> => {
@@ -169,15 +175,23 @@ export async function copySelected(config: Config, host: RunHost, state: RunStat
     host.logger.warn("selection", { problem: nothingSelected(config.source) });
 }
 
+/** What a data plane of files is made from. */
+export interface PlaneParts {
+  readonly connection: Connection;
+  readonly threads: DataThreads;
+  readonly target: PreparedTarget;
+  readonly durability: Durability;
+}
+
 export function openDataPlane(
   config: Config,
-  connection: Connection,
-  { root, abilities }: PreparedTarget,
-  { method }: Durability,
+  { connection, threads, target, durability }: PlaneParts,
   options: Partial<Pick<PlaneOptions, "keepsUnfinished" | "placement" | "replaces">>,
 ): DataPlane {
   const usual = { keepsUnfinished: false, placement: "direct", replaces: true } as const;
-  return openPlane(config, connection, { ...usual, ...options, root, abilities, fsyncFiles: method === "fsync" });
+  const { root, abilities } = target;
+  const fsyncFiles = durability.method === "fsync";
+  return openPlane(config, connection, threads, { ...usual, ...options, root, abilities, fsyncFiles });
 }
 
 export async function durabilityOf({ dryRun }: Config, { root, exists }: PreparedTarget): Promise<Durability> {

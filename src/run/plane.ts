@@ -1,9 +1,11 @@
 import type { Config, EffortConfig } from "../config/config.ts";
 import type { WriterOptions } from "../data/build-plane.ts";
+import { DataThreads } from "../data/data-threads.ts";
 import { ThreadedPlane } from "../data/threaded-plane.ts";
 import { largeAtOnce } from "../engine/copying.ts";
 import type { DataPlane } from "../types.ts";
 import type { DeviceWriterOptions } from "../volume/device-writer.ts";
+import type { FileIo } from "../volume/direct-file.ts";
 import type { TargetAbilities } from "../volume/probe.ts";
 import type { Connection } from "./connect.ts";
 
@@ -22,8 +24,20 @@ export interface PlaneOptions {
 
 const mebibyte = 2 ** 20;
 
+/** The threads of a run; they come up from now on, unless it is a dry run, which may need none. `io` is undefined for a device. */
+export function startThreads({ dryRun, effort }: Config, io: FileIo | undefined): DataThreads {
+  const threads = new DataThreads(io === "memory" ? effort.threadsIntoMemory : effort.threads);
+  if (!dryRun) threads.start();
+  return threads;
+}
+
 /** The data plane of a run that writes below `root`. */
-export function openPlane({ target, effort }: Config, connection: Connection, options: PlaneOptions): DataPlane {
+export function openPlane(
+  { target, effort }: Config,
+  connection: Connection,
+  threads: DataThreads,
+  options: PlaneOptions,
+): DataPlane {
   const { root, abilities, fsyncFiles, keepsUnfinished, placement, replaces } = options;
   const writer = {
     root,
@@ -40,27 +54,28 @@ export function openPlane({ target, effort }: Config, connection: Connection, op
     dirtyBytes: dirtyBytesOf(effort),
     keepsModes: abilities?.keepsModes,
   } as const;
-  const threads = writer.io === "memory" ? effort.threadsIntoMemory : effort.threads;
-  return openPlaneWith(writer, { ...effort, threads }, connection, { keepsUnfinished });
+  return openPlaneWith(writer, effort, connection, threads, { keepsUnfinished });
 }
 
 /** The data plane of a run that writes one object to a device. */
 export function openDevicePlane(
   { effort }: Config,
   connection: Connection,
+  threads: DataThreads,
   writer: Omit<DeviceWriterOptions, "kind">,
 ): DataPlane {
-  return openPlaneWith({ ...writer, kind: "device" }, effort, connection, { keepsUnfinished: true });
+  return openPlaneWith({ ...writer, kind: "device" }, effort, connection, threads, { keepsUnfinished: true });
 }
 
 function openPlaneWith(
   writer: WriterOptions,
-  { threads, memoryBytes }: Pick<EffortConfig, "threads" | "memoryBytes">,
+  { memoryBytes }: Pick<EffortConfig, "memoryBytes">,
   connection: Connection,
+  threads: DataThreads,
   { keepsUnfinished }: { readonly keepsUnfinished: boolean },
 ): DataPlane {
   return new ThreadedPlane({
-    threads,
+    threads: threads.start(),
     signing: connection.session.signing,
     onSigningChange: (listener) => connection.session.onChange(listener),
     setup: {

@@ -8,7 +8,6 @@ import type { DataPlane } from "../types.ts";
 import { keepsUsOut } from "../volume/attributes.ts";
 import { dropCheckpoint, saveCheckpoint } from "../volume/checkpoint-file.ts";
 import { ListingComparison } from "../volume/compare.ts";
-import type { Durability } from "../volume/durability.ts";
 import { finishDirectories } from "../volume/finish-directories.ts";
 import { readIdentity } from "../volume/identity.ts";
 import type { OwnerRecord } from "../volume/owner-format.ts";
@@ -18,12 +17,13 @@ import { freeSpace } from "../volume/space.ts";
 import { startOver } from "../volume/start-over.ts";
 import { type PreparedTarget, removeEarlierProbes } from "../volume/target.ts";
 import { Attempt, type AttemptNote } from "./attempt.ts";
-import { type Connection, connect } from "./connect.ts";
-import { type CopySetup, copySelected, durabilityOf, openDataPlane, openPublisher } from "./copy.ts";
+import { connect } from "./connect.ts";
+import { type CopySetup, copySelected, durabilityOf, openDataPlane, openPublisher, type PlaneParts } from "./copy.ts";
 import { decideAround, takeUpAround } from "./fill-around.ts";
 import { fingerprint } from "./fingerprint.ts";
 import { holdTarget } from "./hold-target.ts";
 import type { RunHost } from "./host.ts";
+import { startThreads } from "./plane.ts";
 import { checkpointOf, type EarlierWork, goOn, keepLast, keepProgress, keepSynced } from "./resume.ts";
 import { openSource, pathRules, stagedRules } from "./source.ts";
 import type { RunState } from "./state.ts";
@@ -45,6 +45,7 @@ export async function runPopulate(
   // Nothing is written any more once the target is let go of.
   await using shown = state.shown;
   if (!previous) shown.begin(0);
+  await using threads = startThreads(config, target.abilities?.io);
   await using connection = await connect(config, host, state);
   const source = await openSource(config, connection, host, state);
   const isUnowned = !previous && target.foreignNames.length > 0 && !config.target.allowNonEmpty;
@@ -59,7 +60,7 @@ export async function runPopulate(
   }
   const durability = await durabilityOf(config, target);
   state.durability = durability.method;
-  const beginning = { attempt, previous, target, source, connection, durability };
+  const beginning = { attempt, previous, target, source, connection, threads, durability };
   await using parts = attempt.startedEmpty
     ? await fillEmpty(config, host, state, beginning)
     : await fillAround(config, host, state, beginning);
@@ -109,11 +110,9 @@ async function leaveNothing({ root, abilities }: PreparedTarget): Promise<void> 
   await removeState(root);
 }
 
-interface Beginning extends Omit<EarlierWork, "previous"> {
+interface Beginning extends Omit<EarlierWork, "previous">, PlaneParts {
   readonly attempt: Attempt;
   readonly previous: OwnerRecord | undefined;
-  readonly connection: Connection;
-  readonly durability: Durability;
 }
 
 /** How files get onto the volume, and who keeps what another attempt needs to go on. */
@@ -127,7 +126,7 @@ interface FillingParts
 
 /** Straight into the final names: all that is on the volume is ours. */
 async function fillEmpty(config: Config, host: RunHost, state: RunState, beginning: Beginning): Promise<FillingParts> {
-  const { attempt, target, source, connection, durability } = beginning;
+  const { attempt, target, source, durability } = beginning;
   const rules = pathRules;
   const nobody = { publisher: undefined, decide: undefined };
   if (config.dryRun) {
@@ -137,7 +136,7 @@ async function fillEmpty(config: Config, host: RunHost, state: RunState, beginni
   const from = await makeReady(config, host, state, beginning);
   state.phase = "listing";
   const keepsUnfinished = source.sorted;
-  const plane = openDataPlane(config, connection, target, durability, { keepsUnfinished });
+  const plane = openDataPlane(config, beginning, { keepsUnfinished });
   state.watch(plane);
   const { firstStartedAt } = attempt;
   const keeper = keepsUnfinished
@@ -157,13 +156,13 @@ async function fillEmpty(config: Config, host: RunHost, state: RunState, beginni
 
 /** Under temporary names first, so that a killed attempt leaves nothing of which nobody knows whose it is. */
 async function fillAround(config: Config, host: RunHost, state: RunState, beginning: Beginning): Promise<FillingParts> {
-  const { attempt, previous, target, connection, durability } = beginning;
+  const { attempt, previous, target, durability } = beginning;
   const { root } = target;
   const isResumed = previous !== undefined && !config.dryRun;
   const earlier = isResumed ? await takeUpAround(config, host, state, { root, previous }) : undefined;
   state.phase = "listing";
   const options = { keepsUnfinished: true, placement: "staged", replaces: false } as const;
-  const plane = openDataPlane(config, connection, target, durability, options);
+  const plane = openDataPlane(config, beginning, options);
   state.watch(plane);
   const publisher = openPublisher(config, host, {
     plane,

@@ -1,10 +1,12 @@
 import { mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { combineCrc64 } from "../../src/checksum/crc64.ts";
 import type { PlaneSetup } from "../../src/data/build-plane.ts";
 import { DataThread } from "../../src/data/data-thread.ts";
+import { DataThreads } from "../../src/data/data-threads.ts";
 import { ThreadedPlane } from "../../src/data/threaded-plane.ts";
 import { copyOne } from "../../src/engine/whole-objects.ts";
 import { CopyError } from "../../src/errors.ts";
@@ -49,7 +51,12 @@ async function openPlane(threads: number, placement?: "direct" | "staged") {
   const root = await mkdtemp(join(folder, "target-"));
   const signing = { credentials: DEFAULT_CREDENTIAL, clockOffsetMs: 0 };
   const setup = setupOf(root, placement);
-  const plane = new ThreadedPlane({ setup, threads, signing, onSigningChange: () => () => {} });
+  const plane = new ThreadedPlane({
+    setup,
+    threads: new DataThreads(threads).start(),
+    signing,
+    onSigningChange: () => () => {},
+  });
   return { root, plane };
 }
 
@@ -143,7 +150,8 @@ describe("a data plane of threads", () => {
     const abort = new AbortController();
     const reason = new Error("enough");
     const stalled = copyOne(plane, object, abort.signal);
-    setTimeout(() => abort.abort(reason), 100);
+    await setTimeout(100);
+    abort.abort(reason);
     await expect(stalled).rejects.toBe(reason);
     await expect(copyOne(plane, object, abort.signal)).rejects.toBe(reason);
     emulator.clearFaults();
@@ -163,10 +171,39 @@ describe("a data plane of threads", () => {
     expect(await readdir(join(root, "small"))).toContain(one.target.path.split("/").at(-1));
   });
 
+  it("takes its plane late, and loses nothing that is said while the plane is made", async () => {
+    const root = await mkdtemp(join(folder, "target-"));
+    await using threads = new DataThreads(1);
+    const [thread] = threads.start();
+    if (!thread) throw new Error("no thread");
+    await setTimeout(500); // long enough to be up and waiting, mostly
+    const signing = { credentials: undefined, clockOffsetMs: 0 };
+    thread.open(setupOf(root), signing);
+    thread.sign({ credentials: DEFAULT_CREDENTIAL, clockOffsetMs: 0 });
+    const [object] = objectsOf("small/");
+    if (!object) throw new Error("no object");
+    const ended = new Promise((resolve) => {
+      thread.copyWholes([object], signal, { copied: (_, how) => resolve(how), failed: (_, error) => resolve(error) });
+    });
+    expect(await ended).toBe("crc64");
+  });
+
+  it("ends threads that never got a plane, and threads that have ended with theirs", async () => {
+    await using unused = new DataThreads(2);
+    expect(unused.start()).toHaveLength(2);
+    await unused[Symbol.asyncDispose]();
+    const root = await mkdtemp(join(folder, "target-"));
+    await using used = new DataThreads(1);
+    const signing = { credentials: DEFAULT_CREDENTIAL, clockOffsetMs: 0 };
+    const options = { setup: setupOf(root), threads: used.start(), signing, onSigningChange: () => () => {} };
+    await new ThreadedPlane(options)[Symbol.asyncDispose]();
+  });
+
   it("rejects every call with the error of a thread that died", async () => {
     const root = await mkdtemp(join(folder, "target-"));
     const broken = { ...setupOf(root), writer: { ...setupOf(root).writer, root: join(root, "nothing") } };
-    await using thread = new DataThread(broken, { credentials: undefined, clockOffsetMs: 0 });
+    await using thread = new DataThread();
+    thread.open(broken, { credentials: undefined, clockOffsetMs: 0 });
     await expect(thread.call("makeDirectory", [resolvePath("a")])).rejects.toThrow(/nothing/);
     await expect(thread.call("makeDirectory", [resolvePath("b")])).rejects.toThrow(/nothing/);
   });

@@ -8,6 +8,21 @@ export const largestWholeBytes = largeSlabBytes;
 /** Small slabs in a quarter of the memory at most, and no more than requests can be open. */
 const mostSmallSlabs = 256;
 
+/** How the bytes of buffers are divided: small slabs, and what is left for large ones. */
+function slabCounts(bytes: number): { readonly small: number; readonly large: number } {
+  const small = Math.max(1, Math.min(mostSmallSlabs, Math.floor(bytes / 4 / smallSlabBytes)));
+  return { small, large: Math.max(2, Math.floor((bytes - small * smallSlabBytes) / largeSlabBytes)) };
+}
+
+/** The pools that `bytes` make: what one request may take of each at most, and how much there is. */
+export function slabPools(bytes: number): { readonly largestBytes: number; readonly bytes: number }[] {
+  const { small, large } = slabCounts(bytes);
+  return [
+    { largestBytes: smallSlabBytes, bytes: small * smallSlabBytes },
+    { largestBytes: 2 * largeSlabBytes, bytes: large * largeSlabBytes },
+  ];
+}
+
 /** The buffers of one data thread and the checksum kernel that works on them where they lie. */
 export class Slabs {
   readonly kernel: Crc64Kernel;
@@ -16,13 +31,12 @@ export class Slabs {
 
   /** `bytes` at least 4 MiB. */
   constructor(bytes: number) {
-    const smallCount = Math.max(1, Math.min(mostSmallSlabs, Math.floor(bytes / 4 / smallSlabBytes)));
-    const largeCount = Math.max(2, Math.floor((bytes - smallCount * smallSlabBytes) / largeSlabBytes));
-    this.kernel = createCrc64Kernel(smallCount * smallSlabBytes + largeCount * largeSlabBytes);
+    const { small, large } = slabCounts(bytes);
+    this.kernel = createCrc64Kernel(small * smallSlabBytes + large * largeSlabBytes);
     const { memory } = this.kernel;
-    const largeStart = kernelBytes + smallCount * smallSlabBytes;
-    this.#small = new SlabPool(memory, kernelBytes, { slabBytes: smallSlabBytes, count: smallCount });
-    this.#large = new SlabPool(memory, largeStart, { slabBytes: largeSlabBytes, count: largeCount });
+    const largeStart = kernelBytes + small * smallSlabBytes;
+    this.#small = new SlabPool(memory, kernelBytes, { slabBytes: smallSlabBytes, count: small });
+    this.#large = new SlabPool(memory, largeStart, { slabBytes: largeSlabBytes, count: large });
   }
 
   get usedBytes(): number {

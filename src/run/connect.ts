@@ -1,5 +1,6 @@
 import type { Config, EffortConfig } from "../config/config.ts";
 import type { PlaneSetup } from "../data/build-plane.ts";
+import { slabPools } from "../data/slabs.ts";
 import { Admission } from "../engine/admission.ts";
 import { Limiter } from "../engine/limiter.ts";
 import { Requests } from "../engine/requests.ts";
@@ -68,7 +69,7 @@ export async function connect(config: Config, host: RunHost, state: RunState): P
   const { clock, logger } = host;
   const limit = effort.limitBytesPerSecond;
   const limiter = limit === undefined ? undefined : new Limiter(limit, clock);
-  const admission = new Admission(effort.concurrency, effort.memoryBytes);
+  const admission = new Admission(effort.concurrency, slabPools(effort.memoryBytes));
   const requests = new Requests({
     source,
     admission,

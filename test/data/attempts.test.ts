@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { setTimeout } from "node:timers/promises";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { buildPlane } from "../../src/data/build-plane.ts";
+import { slabPools } from "../../src/data/slabs.ts";
 import { Admission } from "../../src/engine/admission.ts";
 import { copyObject } from "../../src/engine/copy-object.ts";
 import { Planner } from "../../src/engine/plan.ts";
@@ -92,7 +93,7 @@ test("a write of an attempt that was given up ends before the object starts over
   const parts = { source, clock: systemClock, limits: { retries: 3, retryForMs: 60_000 }, limiter: undefined };
   const requests = new Requests({
     ...parts,
-    admission: new Admission(8, 16 * mib),
+    admission: new Admission(8, slabPools(16 * mib)),
     metrics: new RecordingMetrics(),
     logger: silentLogger,
   });

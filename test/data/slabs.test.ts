@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { crc64, kernelBytes } from "../../src/checksum/crc64.ts";
-import { largestWholeBytes, leaseBytes, Slabs } from "../../src/data/slabs.ts";
+import { largestWholeBytes, leaseBytes, Slabs, slabPools } from "../../src/data/slabs.ts";
 import { turn } from "../support/fake-clock.ts";
 
 const kib = 1024;
@@ -49,6 +49,10 @@ test.each([4, 7, 16, 64, 100])(
     const large = await exhaust(slabs, mib);
     expect(small.length * 64 * kib).toBeLessThanOrEqual((size * mib) / 4);
     expect(small.length).toBeLessThanOrEqual(256);
+    expect(slabPools(size * mib)).toEqual([
+      { largestBytes: leaseBytes(1), bytes: small.length * 64 * kib },
+      { largestBytes: leaseBytes(8 * mib), bytes: large.length * mib },
+    ]);
     expect(slabs.usedBytes).toBeLessThanOrEqual(size * mib);
     expect(slabs.usedBytes).toBeGreaterThan((size - 1) * mib);
     const all = [...small, ...large].flatMap((lease) => lease.slabs).toSorted((a, b) => a.offset - b.offset);

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { Admission, type Permit } from "../../src/engine/admission.ts";
+import { onePool } from "../support/buffer-pools.ts";
 import { seededRandom, turn } from "../support/fake-clock.ts";
 
 const never = new AbortController().signal;
@@ -10,7 +11,7 @@ test("requests and their buffers never exceed their limits, everybody is served,
   await fc.assert(
     fc.asyncProperty(fc.array(request, { maxLength: 60 }), fc.nat(), async (asked, seed) => {
       const random = seededRandom(seed);
-      const admission = new Admission(4, 10);
+      const admission = new Admission(4, onePool(10));
       const owners = [{}, {}, {}, {}, {}];
       let bytesOpen = 0;
       let served = 0;
@@ -44,7 +45,7 @@ test("requests and their buffers never exceed their limits, everybody is served,
 
 /** Fills the only place, queues requests of the owners, and tells in which order they are served. */
 async function orderOf(names: readonly string[]): Promise<string> {
-  const admission = new Admission(1, 10);
+  const admission = new Admission(1, onePool(10));
   const owners = new Map([...new Set(names)].map((name) => [name, {}]));
   const first = await admission.acquire({}, 1, never);
   let order = "";
@@ -63,7 +64,7 @@ test("owners take turns, each first come, first served", async () => {
 });
 
 test("a request that needs many buffers is not passed by for ever", async () => {
-  const admission = new Admission(10, 10);
+  const admission = new Admission(10, onePool(10));
   const small = await Promise.all(Array.from({ length: 10 }, () => admission.acquire({}, 1, never)));
   let large: Permit | undefined;
   const waiting = admission.acquire({}, 10, never).then((permit) => {
@@ -83,7 +84,7 @@ test("a request that needs many buffers is not passed by for ever", async () => 
 });
 
 test("when a large request at the head leaves, the small ones behind it go on at once", async () => {
-  const admission = new Admission(10, 10);
+  const admission = new Admission(10, onePool(10));
   using _held = await admission.acquire({}, 5, never);
   const leave = new AbortController();
   const large = admission.acquire({}, 10, leave.signal);
@@ -100,17 +101,55 @@ test("when a large request at the head leaves, the small ones behind it go on at
 });
 
 test("a request that can never fit is a bug", async () => {
-  await expect(new Admission(1, 10).acquire({}, 11, never)).rejects.toThrow(RangeError);
+  await expect(new Admission(1, onePool(10)).acquire({}, 11, never)).rejects.toThrow(RangeError);
+});
+
+const twoPools = [
+  { largestBytes: 1, bytes: 4 },
+  { largestBytes: 8, bytes: 16 },
+];
+
+test("small requests go on while large ones fill and await their own pool", async () => {
+  const admission = new Admission(100, twoPools);
+  const large = await Promise.all([admission.acquire({}, 8, never), admission.acquire({}, 8, never)]);
+  let admitted = false;
+  const waiting = admission.acquire({}, 2, never).then((permit) => {
+    admitted = true;
+    return permit;
+  });
+  const small = Array.from({ length: 4 }, () => admission.tryAcquire(1));
+  expect(small.every((permit) => permit !== undefined)).toBe(true);
+  expect(admission.tryAcquire(1)).toBeUndefined();
+  expect(admission.tryAcquire(2)).toBeUndefined();
+  await turn();
+  expect(admitted).toBe(false);
+  large[0]?.[Symbol.dispose]();
+  (await waiting)[Symbol.dispose]();
+  expect(admission.open).toBe(5);
+});
+
+test("where places are scarce, pools take turns at them", async () => {
+  const admission = new Admission(1, twoPools);
+  const first = await admission.acquire({}, 1, never);
+  let order = "";
+  const work = [..."sssslll"].map(async (name) => {
+    using _permit = await admission.acquire({}, name === "s" ? 1 : 8, never);
+    order += name;
+    await turn();
+  });
+  first[Symbol.dispose]();
+  await Promise.all(work);
+  expect(order).toMatch(/^(slslsl|lslsls)/);
 });
 
 test("an aborted signal gets no place", async () => {
-  const admission = new Admission(1, 10);
+  const admission = new Admission(1, onePool(10));
   await expect(admission.acquire({}, 1, AbortSignal.abort(new Error("stop")))).rejects.toThrow("stop");
   expect(admission.open).toBe(0);
 });
 
 test("a permit is given back once", async () => {
-  const admission = new Admission(2, 10);
+  const admission = new Admission(2, onePool(10));
   const permit = await admission.acquire({}, 1, never);
   using _other = await admission.acquire({}, 1, never);
   permit[Symbol.dispose]();
@@ -119,7 +158,7 @@ test("a permit is given back once", async () => {
 });
 
 test("throttling halves the places once a round, and a round of successes adds one", async () => {
-  const admission = new Admission(64, 64);
+  const admission = new Admission(64, onePool(64));
   const round = await Promise.all(Array.from({ length: 64 }, () => admission.acquire({}, 1, never)));
   for (const permit of round) admission.throttled(permit);
   expect(admission.limit).toBe(32);
@@ -137,7 +176,7 @@ test("throttling halves the places once a round, and a round of successes adds o
 });
 
 test("throttling leaves at least one place", async () => {
-  const admission = new Admission(4, 4);
+  const admission = new Admission(4, onePool(4));
   for (let i = 0; i < 10; i++) {
     using permit = await admission.acquire({}, 1, never);
     admission.throttled(permit);
@@ -146,7 +185,7 @@ test("throttling leaves at least one place", async () => {
 });
 
 test("a success after a cut admits who waits for the new place", async () => {
-  const admission = new Admission(2, 10);
+  const admission = new Admission(2, onePool(10));
   const first = await admission.acquire({}, 1, never);
   admission.throttled(first);
   let served = false;

@@ -13,6 +13,7 @@ import { SpaceBudget } from "../../src/engine/space-budget.ts";
 import { TooManyFailures } from "../../src/engine/too-many-failures.ts";
 import { CopyError } from "../../src/errors.ts";
 import type { ObjectEntry } from "../../src/types.ts";
+import { onePool } from "../support/buffer-pools.ts";
 import { FakeClock, turn } from "../support/fake-clock.ts";
 import { type FaultSchedule, MemoryBucket, type Store } from "../support/memory-bucket.ts";
 import { MemorySource } from "../support/memory-source.ts";
@@ -191,7 +192,7 @@ export class EngineRun {
     const [clock, logger, metrics] = [this.#clock, silentLogger, new RecordingMetrics()];
     const { random, unsupported, maxFailures } = this.#plan;
     const source = new MemorySource(this.#bucket);
-    const admission = new Admission(1 + Math.floor(random() * 8), 100);
+    const admission = new Admission(1 + Math.floor(random() * 8), onePool(100));
     const limits = { retries: 3, retryForMs: 600_000 };
     const requests = new Requests({ source, admission, limiter: undefined, limits, clock, metrics, logger });
     const concurrency = 1 + Math.floor(random() * 8);

@@ -5,6 +5,7 @@ import { type RequestKind, Requests } from "../../src/engine/requests.ts";
 import { isObjectsOwn } from "../../src/engine/retry.ts";
 import { CopyError, type CopyErrorDetails, type ErrorKind } from "../../src/errors.ts";
 import type { ObjectSource, Refusal } from "../../src/types.ts";
+import { onePool } from "../support/buffer-pools.ts";
 import { drive, FakeClock, turn } from "../support/fake-clock.ts";
 import { RecordingMetrics, silentLogger } from "../support/observers.ts";
 
@@ -14,7 +15,7 @@ const never = new AbortController().signal;
 function setUp({ retries = 8, retryForMs = 600_000, bytesPerSecond = 0, most = 4 } = {}) {
   const clock = new FakeClock();
   const metrics = new RecordingMetrics();
-  const admission = new Admission(most, most);
+  const admission = new Admission(most, onePool(most));
   const limiter = bytesPerSecond > 0 ? new Limiter(bytesPerSecond, clock) : undefined;
   let refreshes = 0;
   const refusals: Refusal[] = [];

@@ -9,6 +9,7 @@ import { Requests } from "../../src/engine/requests.ts";
 import { selectSource } from "../../src/engine/select-source.ts";
 import { SpaceBudget } from "../../src/engine/space-budget.ts";
 import type { Logger } from "../../src/types.ts";
+import { onePool } from "./buffer-pools.ts";
 import { drive, FakeClock } from "./fake-clock.ts";
 import { type FaultSchedule, MemoryBucket } from "./memory-bucket.ts";
 import { MemoryPlane, type MemoryPlaneOptions } from "./memory-plane.ts";
@@ -56,7 +57,7 @@ export function makeWorld(options: WorldOptions = {}) {
   const plane = new MemoryPlane({ bucket, clock, staged, heldBytes, volumeFault });
   const metrics = new RecordingMetrics();
   const ledger = new Ledger(metrics, logger);
-  const admission = new Admission(mostRequests, mostBytes);
+  const admission = new Admission(mostRequests, onePool(mostBytes));
   const limiter = options.bytesPerSecond === undefined ? undefined : new Limiter(options.bytesPerSecond, clock);
   const limits = { retries, retryForMs };
   const requests = new Requests({ source, admission, limiter, limits, clock, metrics, logger });

@@ -1,3 +1,4 @@
+import pLimit from "p-limit";
 import { CopyError } from "../errors.ts";
 import type { DataPlane } from "../types.ts";
 import { type CopiedObject, copyObject } from "./copy-object.ts";
@@ -13,6 +14,8 @@ type CopyingParts = CopyParts & { readonly plane: DataPlane; readonly list: Prog
 
 /** Objects of many ranges that are open at once: enough to spread writers over files, few enough to finish soon. */
 export const largeAtOnce = 8;
+/** Objects of one range each that have a file of their own: as many as there are buffers for by default, and some that open theirs. */
+const singleAtOnce = 32;
 
 /**
  * Takes tasks in their order and brings each to its end. The first attempt of a whole object is one of a batch; objects of
@@ -26,9 +29,9 @@ export class Copying {
   readonly #wholes: WholeObjects<Work>;
   #open = 0;
   #alone = 0;
-  #large = 0;
   #changed: (() => void)[] = [];
-  readonly #largeWaiting: (() => void)[] = [];
+  readonly #large = pLimit(largeAtOnce);
+  readonly #single = pLimit(singleAtOnce);
 
   constructor(parts: CopyingParts, options: CopyOptions, stop: LinkedAbort) {
     this.#parts = parts;
@@ -120,8 +123,11 @@ export class Copying {
   }
 
   #workAlone(work: Work, earlier?: CopyError): Promise<void> {
-    const isLarge = work.task.kind === "file" && !isWhole(work.task.entry, this.#objectParts);
-    return this.#counted(() => (isLarge ? this.#copyLarge(work) : this.#copy(work, earlier)));
+    const copy = (): Promise<void> => this.#copy(work, earlier);
+    const { kind, entry } = work.task;
+    if (kind !== "file" || isWhole(entry, this.#objectParts)) return this.#counted(copy);
+    const turns = entry.sizeBytes > this.#options.rangeBytes ? this.#large : this.#single;
+    return this.#counted(() => turns(copy));
   }
 
   async #counted(work: () => Promise<void>): Promise<void> {
@@ -130,17 +136,6 @@ export class Copying {
       await work();
     } finally {
       this.#alone--;
-    }
-  }
-
-  async #copyLarge(work: Work): Promise<void> {
-    while (this.#large >= largeAtOnce) await new Promise<void>((resolve) => this.#largeWaiting.push(resolve));
-    this.#large++;
-    try {
-      await this.#copy(work, undefined);
-    } finally {
-      this.#large--;
-      this.#largeWaiting.shift()?.();
     }
   }
 

@@ -47,6 +47,28 @@ test("many large objects at once do not block each other", async () => {
   }
 });
 
+/** The most files that were open at the same time. */
+function mostOpenFiles(events: readonly string[]): number {
+  let open = 0;
+  let most = 0;
+  for (const event of events) {
+    if (event.startsWith("open ")) most = Math.max(most, ++open);
+    if (event.startsWith("settle ")) open--;
+  }
+  return most;
+}
+
+test.each([
+  ["many ranges", 32, 8],
+  ["one range", 128, 32],
+])("of large objects of %s (of %i bytes) %i are open at once", async (_, rangeBytes, most) => {
+  const sizes = Object.fromEntries(Array.from({ length: 60 }, (_, i) => [`k${i}`, 100]));
+  const world = fill(makeWorld({ mostRequests: 100, mostBytes: 10_000 }), sizes);
+  await copyWorld(world, { options: { concurrency: 60, rangeBytes } });
+  expectCopied(world);
+  expect(mostOpenFiles(world.plane.events)).toBe(most);
+});
+
 test("the run begins once, before anything is written, and also when there is nothing to copy", async () => {
   const world = fill(makeWorld());
   await copyWorld(world);

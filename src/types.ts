@@ -207,7 +207,7 @@ export type Operation = "list" | "get" | "head";
 /** What the engine tells whoever watches. No key ever becomes a label. */
 export interface Metrics {
   listed(objects: number, bytes: number, complete: boolean): void;
-  /** One answer or failure of one request; `status` is the HTTP status or the error kind. */
+  /** The end of one request; `status` is `ok`, `aborted` or the error kind. */
   request(operation: Operation, status: string, seconds: number): void;
   retried(kind: string): void;
   /** Seconds that requests waited for the throughput limit before they were sent. */

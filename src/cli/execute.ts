@@ -54,7 +54,8 @@ export async function execute(config: Config, around: Surroundings): Promise<num
   const view = await openView(config, around);
   const destination = view ?? createLogDestination();
   const format = usesText(config, around) ? "text" : "json";
-  const logger = createLogger({ format, level: config.output.logLevel, destination, secrets });
+  const colours = view !== undefined && process.stderr.hasColors();
+  const logger = createLogger({ format, level: config.output.logLevel, destination, secrets, colours });
   for (const warning of config.warnings) logger.warn("configuration", { problem: warning });
   logger.info("starting", { verb: config.verb, version, source: sourceOf(config), target: config.target.directory });
   let metrics: MetricsOutlets | undefined;

@@ -49,7 +49,7 @@ async function serve(
   { state, logger }: OutletParts,
 ): Promise<MetricsServer> {
   try {
-    const server = await serveMetrics(address, { exposition, progress: () => state.progress(), healthy: () => true });
+    const server = await serveMetrics(address, { exposition, progress: () => state.progress() });
     logger.info("serving metrics", { host: address.host === "" ? "*" : address.host, port: server.port });
     return server;
   } catch (error) {

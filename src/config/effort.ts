@@ -32,7 +32,7 @@ export function effortConfig(settings: Settings, around: Surroundings, remarks: 
     partBytes,
     memoryBytes,
     memoryLimitBytes: around.cgroup.memoryBytes,
-    ...threadCounts(settings, around, memoryBytes),
+    ...threadCounts(settings, around, memoryBytes, remarks),
     connectTimeoutMs: settings.get("connect-timeout"),
     stallTimeoutMs: settings.get("stall-timeout"),
     minBytesPerSecond: settings.get("min-speed"),
@@ -47,10 +47,16 @@ function threadCounts(
   settings: Settings,
   { cgroup, scheme }: Surroundings,
   memoryBytes: number,
+  { warnings }: Remarks,
 ): Pick<EffortConfig, "threads" | "threadsIntoMemory"> {
+  const given = settings.get("threads");
+  const most = Math.floor(memoryBytes / threadBytes);
+  if (given !== undefined && given > most) {
+    const memory = `${settings.label("memory")} of ${sizeText(memoryBytes)}`;
+    warnings.push(`${settings.label("threads")} is ${given}, but ${memory} is enough for ${most} only`);
+  }
   const onePerCpu = clamp(Math.floor(cgroup.cpus), 1, mostDefaultThreads);
-  const count = (wanted: number): number =>
-    clamp(settings.get("threads") ?? wanted, 1, Math.floor(memoryBytes / threadBytes));
+  const count = (wanted: number): number => clamp(given ?? wanted, 1, most);
   return { threads: count(scheme === "http" ? 1 : onePerCpu), threadsIntoMemory: count(onePerCpu) };
 }
 

@@ -94,16 +94,21 @@ async function specOf(
   remarks: Remarks,
 ): Promise<Spec | "unusable" | undefined> {
   const given = texts.get("spec");
-  const filesFrom = texts.get("files-from");
+  const isShared = sharesStandardInput(texts, remarks.problems);
   if (given === undefined || given.text === "") return undefined;
-  if (given.text === "-" && filesFrom?.text === "-") {
-    remarks.problems.push(`${given.label} and ${filesFrom.label} cannot both be standard input`);
-    return "unusable";
-  }
+  if (given.text === "-" && isShared) return "unusable";
   const inline = given.text.trimStart().startsWith("{");
   const text = inline ? given.text : await readSpec(given, readText, remarks.problems);
   if (text === undefined) return "unusable";
   return (await parseSpec(text, given.label, remarks)) ?? "unusable";
+}
+
+/** What two options want to read from standard input, the second would find empty, or wait for without end. */
+function sharesStandardInput(texts: Texts, problems: string[]): boolean {
+  const readers = (["spec", "files-from", "ca-file"] as const).flatMap((name) => texts.get(name) ?? []);
+  const [first, ...others] = readers.filter(({ text }) => text === "-");
+  for (const { label } of others) problems.push(`${first?.label} and ${label} cannot both be standard input`);
+  return others.length > 0;
 }
 
 async function readSpec(

@@ -171,8 +171,9 @@ export class DataThread implements AsyncDisposable {
     this.#worker.postMessage(message);
   }
 
-  #received({ replies, copied, stats }: FromThread): void {
+  #received({ replies, copied, stats, death }: FromThread): void {
     if (stats) this.stats = stats;
+    if (death) this.#died(restoreError(death));
     for (let i = 0; i < copied.length; i += 2) {
       const id = copied[i] ?? 0;
       const batch = this.#endWhole(id);

@@ -75,6 +75,8 @@ export interface FromThread {
   readonly copied: readonly number[];
   /** Not with every message. */
   readonly stats: PlaneStats | undefined;
+  /** Why the thread has no plane, and ends. */
+  readonly death?: PlainError;
 }
 
 export function packWholes(requests: readonly WholeRequest[], firstId: number, signal: number): WholesMessage {

@@ -53,13 +53,6 @@ export function* missingRanges(
   }
 }
 
-/** CRC-64/XZ of all `sizeBytes`; undefined while bytes are missing. */
-export function wholeCrc64(extents: readonly Extent[], sizeBytes: number): bigint | undefined {
-  if (sizeBytes === 0) return 0n;
-  const [all] = extents;
-  return all?.start === 0 && all.length === sizeBytes ? all.crc64 : undefined;
-}
-
 function firstAfter(extents: readonly Extent[], start: number): number {
   let low = 0;
   let high = extents.length;

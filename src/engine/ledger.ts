@@ -33,6 +33,11 @@ export class Ledger {
     return this.#failures;
   }
 
+  /** Failures of all kinds, also of what the source does not list. */
+  get failureCount(): number {
+    return this.#failureCount;
+  }
+
   get failuresOmitted(): number {
     return this.#failureCount - this.#failures.length;
   }

@@ -197,8 +197,8 @@ export class Requests {
 
 function outage(error: CopyError, { retryForMs }: RetryLimits): CopyError {
   const { message, requestId } = error;
-  const minutes = Math.round(retryForMs / 6000) / 10;
-  return new CopyError("outage", `${message}; nothing has gone on for ${minutes} min (--retry-for)`, {
+  const patience = retryForMs < 60_000 ? `${retryForMs / 1000} s` : `${Math.round(retryForMs / 6000) / 10} min`;
+  return new CopyError("outage", `${message}; nothing has gone on for ${patience} (--retry-for)`, {
     cause: error,
     ...(requestId !== undefined && { requestId }),
   });

@@ -43,7 +43,7 @@ function firstOf(error: unknown): unknown {
 }
 
 function judgeFailures(ledger: Ledger): Verdict {
-  const count = ledger.failures.length + ledger.failuresOmitted;
+  const count = ledger.failureCount;
   const [first] = ledger.failures;
   const head = count === 1 ? "1 object failed" : `${count.toLocaleString("en")} objects failed, the first of them`;
   const [kind] = ledger.failureKinds;

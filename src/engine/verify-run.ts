@@ -10,6 +10,7 @@ import { type PathRules, Planner } from "./plan.ts";
 import type { Requests } from "./requests.ts";
 import { isObjectsOwn } from "./retry.ts";
 import { SourceDigest } from "./source-digest.ts";
+import { TooManyFailures } from "./too-many-failures.ts";
 
 export interface LocalFile extends ExistingFile {
   readonly path: SafePath;
@@ -35,6 +36,8 @@ export interface VerifyParts {
 export interface VerifyOptions {
   readonly select: (relative: string) => boolean;
   readonly unsupported: "fail" | "skip";
+  /** Differences and failures that end the run; undefined is no limit. */
+  readonly maxFailures: number | undefined;
   readonly concurrency: number;
   /** Whether entries come in key order. */
   readonly sorted: boolean;
@@ -44,7 +47,7 @@ export interface VerifyOptions {
   readonly lengthProves: boolean;
 }
 
-/** Compares names, sizes and checksums in one pass over both sides in key order; differences go into the ledger. */
+/** Compares names, sizes and checksums in one pass over both sides in key order; differences go into the ledger. Throws TooManyFailures. */
 export async function verifyAll(
   pages: Pages,
   prefix: string,
@@ -123,7 +126,7 @@ class Verifier {
       ledger.matched(entry, undefined);
     } else if (planned.status === "refused") {
       if (this.#options.unsupported === "skip") ledger.skipped(entry, planned.error.message);
-      else ledger.failed(entry, planned.error);
+      else this.#failed(entry, planned.error);
     } else {
       const { path } = planned.task.target;
       while (this.#file && compareKeys(this.#file.path, path) < 0) await this.#extra(this.#file);
@@ -138,7 +141,7 @@ class Verifier {
 
   #directory(entry: ObjectEntry, found: ExistingFile | undefined): void {
     if (found?.kind === "directory") this.#parts.ledger.matched(entry, undefined);
-    else this.#parts.ledger.failed(entry, different(entry.key, "there is no such directory"));
+    else this.#failed(entry, different(entry.key, "there is no such directory"));
   }
 
   async #check(entry: ObjectEntry, path: SafePath, found: ExistingFile | undefined): Promise<void> {
@@ -149,7 +152,7 @@ class Verifier {
       const { lengthProves } = this.#options;
       ledger.matched(entry, await proofOf({ entry, path, found, lengthProves }, this.#parts, signal));
     } catch (error) {
-      if (isObjectsOwn(error) && !signal.aborted) ledger.failed(entry, error);
+      if (isObjectsOwn(error) && !signal.aborted) this.#failed(entry, error);
       else this.#stop.abort(error);
     }
   }
@@ -159,6 +162,19 @@ class Verifier {
     if (!this.#options.select(file.path)) return;
     const key = this.#prefix + file.path;
     this.#parts.ledger.unlisted(key, different(key, "the file is not in the source"));
+    this.#judge();
+  }
+
+  #failed(entry: ObjectEntry, error: CopyError): void {
+    this.#parts.ledger.failed(entry, error);
+    this.#judge();
+  }
+
+  /** Ends the run once enough is known to be wrong; what is being compared by then counts no more. */
+  #judge(): void {
+    const { maxFailures } = this.#options;
+    if (maxFailures !== undefined && this.#parts.ledger.failureCount >= maxFailures)
+      this.#stop.abort(new TooManyFailures());
   }
 
   async #advance(): Promise<void> {

@@ -83,7 +83,7 @@ function requestFamilies({ tally, progress }: MetricsSources, { retryKinds }: Me
     [
       "counter",
       "oss_populator_requests_total",
-      "Requests by operation and status: ok, or the kind of failure.",
+      "Requests by operation and status: ok, aborted, or the kind of failure.",
       requests,
     ],
     [
@@ -112,14 +112,17 @@ function runFamilies({ tally, progress, stats }: MetricsSources): Family[] {
     { value: counts().limiterSeconds, labels: { on: "limiter" } },
     { value: disk(), labels: { on: "disk" } },
   ];
+  // An object that is gone since an earlier run is taken off what was listed.
+  const listedObjects = rising(() => counts().listed.objects);
+  const listedBytes = rising(() => counts().listed.bytes);
   const limit = () => progress().limitBytesPerSecond ?? 0;
   return [
     ["counter", "oss_populator_objects_total", "Objects by outcome.", objects],
     ["counter", "oss_populator_bytes_total", "Bytes of copied objects.", one(() => counts().copied.bytes)],
     ["counter", "oss_populator_written_bytes_total", "Bytes written to the target.", one(written)],
     ["counter", "oss_populator_received_bytes_total", "Bytes received from the source.", one(received)],
-    ["counter", "oss_populator_listed_objects_total", "Objects listed.", one(() => counts().listed.objects)],
-    ["counter", "oss_populator_listed_bytes_total", "Bytes of listed objects.", one(() => counts().listed.bytes)],
+    ["counter", "oss_populator_listed_objects_total", "Objects listed.", one(listedObjects)],
+    ["counter", "oss_populator_listed_bytes_total", "Bytes of listed objects.", one(listedBytes)],
     ["gauge", "oss_populator_listing_complete", "1 once all is listed.", one(() => Number(counts().listingComplete))],
     ["counter", "oss_populator_wait_seconds_total", "Seconds waited, summed over requests.", waits],
     ["gauge", "oss_populator_buffer_bytes", "Bytes in buffers.", one(() => stats().bufferBytes)],
@@ -167,7 +170,7 @@ function one(value: () => number): Read {
   return () => [{ value: value() }];
 }
 
-/** A counter never falls, even when the part it is read from loses a thread and with it that thread's share. */
+/** A counter never falls, even when what it is read from does: a scraper would take that for a new beginning from 0. */
 function rising(value: () => number): () => number {
   let highest = 0;
   return () => {

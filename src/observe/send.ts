@@ -1,3 +1,4 @@
+import type { Dispatcher } from "undici";
 import { messageOf } from "./write-fully.ts";
 
 /** Variables `http_proxy`, `https_proxy` and `no_proxy`, by their meaning. */
@@ -33,7 +34,12 @@ export async function send(message: Message, signal?: AbortSignal): Promise<stri
   const login = basicLogin(url);
   url.username = "";
   url.password = "";
-  const dispatcher = await dispatcherFor(message);
+  let dispatcher: Dispatcher;
+  try {
+    dispatcher = await dispatcherFor(message);
+  } catch (error) {
+    return reasonOf(error);
+  }
   const abort = new AbortController();
   const giveUp = (): void => abort.abort(new Error("it took too long"));
   const timer = setTimeout(giveUp, message.timeoutMs);
@@ -86,7 +92,7 @@ function decoded(text: string): string {
   }
 }
 
-async function dispatcherFor({ timeoutMs, proxies, ca }: Message) {
+async function dispatcherFor({ timeoutMs, proxies, ca }: Message): Promise<Dispatcher> {
   const [{ Agent, EnvHttpProxyAgent }, { getCACertificates }] = await Promise.all([
     import("undici"),
     import("node:tls"),

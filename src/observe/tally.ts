@@ -123,7 +123,7 @@ export class Tally implements Metrics {
         get: get.count,
         head: head.count,
         retried: sum(this.#retries.values()),
-        throttled: throttled(list) + throttled(get) + throttled(head),
+        throttled: sum([list, get, head].map(({ statuses }) => statuses.get("throttled") ?? 0)),
       },
     };
   }
@@ -134,10 +134,6 @@ function increment(counts: Map<string, number>, label: string): void {
   if (count !== undefined) counts.set(label, count + 1);
   else if (counts.size < MOST_LABELS) counts.set(label, 1);
   else counts.set("other", (counts.get("other") ?? 0) + 1);
-}
-
-function throttled({ statuses }: OperationTally): number {
-  return (statuses.get("429") ?? 0) + (statuses.get("503") ?? 0) + (statuses.get("throttled") ?? 0);
 }
 
 function sum(values: Iterable<number>): number {

@@ -5,10 +5,7 @@ import { toJson } from "./escape.ts";
 import { type Redact, redactNothing } from "./redact.ts";
 import { codeOf, messageOf } from "./write-fully.ts";
 
-/** Where Kubernetes looks; it keeps the first 4,096 bytes. */
-export const defaultTerminationLog = "/dev/termination-log";
-
-/** All containers of a pod share 12 KiB, so one line stays well below its own limit. */
+/** Kubernetes keeps 4,096 bytes of a container, and 12 KiB of all of a pod: one line stays well below. */
 const TARGET_BYTES = 2000;
 const REASON_BYTES = 1000;
 const FIELD_BYTES = 240;

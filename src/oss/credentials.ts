@@ -46,7 +46,7 @@ const defaultTokenFile = "/var/run/secrets/ack.alibabacloud.com/rrsa-tokens/toke
 /** The source that the choice and the environment ask for; throws CopyError `credentials` for a role that is named by halves. */
 export function credentialSource(choice: CredentialsChoice, env: Environment, sts: StsOptions = {}): CredentialSource {
   if (choice.anonymous) return fixedSource("anonymous access", undefined);
-  const named = (role: RoleChoice) => new RoleSource(roleOptions(role, choice, env), { ...proxyOf(env), ...sts });
+  const named = (role: RoleChoice) => new RoleSource(roleOptions(role, choice, env), sts);
   if (choice.role?.from === "options") return named(choice.role);
   const keys = environmentKeys(env);
   if (keys !== undefined) return fixedSource("keys in the environment", keys);
@@ -95,11 +95,4 @@ function environmentEndpoint(env: Environment): string {
   if (!region) return "sts.aliyuncs.com";
   const vpc = env.ALIBABA_CLOUD_VPC_ENDPOINT_ENABLED?.toLowerCase() === "true";
   return `${vpc ? "sts-vpc" : "sts"}.${region}.aliyuncs.com`;
-}
-
-function proxyOf(env: Environment): StsOptions {
-  return {
-    httpsProxy: env.https_proxy ?? env.HTTPS_PROXY,
-    noProxy: env.no_proxy ?? env.NO_PROXY,
-  };
 }

@@ -5,6 +5,7 @@ import { beginAttempt, recordFailure } from "../volume/owner-record.ts";
 import { type DirectoryIdentity, expectSame, identify } from "../volume/same-directory.ts";
 import type { PreparedTarget } from "../volume/target.ts";
 import { describeSource, fingerprint } from "./fingerprint.ts";
+import type { RunHost } from "./host.ts";
 
 /** An attempt at a target. */
 export interface AttemptNote {
@@ -28,6 +29,18 @@ const untold: readonly number[] = [exitCodes.configuration, exitCodes.interrupte
  */
 export function isToldOf({ dryRun, effort }: Config, exitCode: number): boolean {
   return !dryRun && effort.failHoldMs > 0 && !untold.includes(exitCode);
+}
+
+/** Tells the log what an earlier attempt at the same target left. */
+export function tellOfEarlier(record: OwnerRecord, config: Config, host: RunHost): void {
+  const last = record.lastFailure;
+  host.logger.info("an earlier attempt left this volume unfinished", {
+    attempts: record.attempts,
+    firstStartedAt: record.firstStartedAt,
+    source: record.source,
+    sameWork: record.fingerprint === fingerprint(config),
+    ...(last && { lastExitCode: last.exitCode, lastFailure: last.reason, failedInARow: last.inARow }),
+  });
 }
 
 /** This attempt in the owner record. */

@@ -42,6 +42,7 @@ async function verifyDevice(path: string, config: Config, host: RunHost, state: 
   const options = {
     select: source.select,
     unsupported: config.target.unsupported,
+    maxFailures: config.effort.maxFailures,
     concurrency: 1,
     sorted: source.sorted,
     extras: false,

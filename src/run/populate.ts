@@ -16,7 +16,7 @@ import { dropShownProgress, loadShownProgress, saveShownProgress } from "../volu
 import { freeSpace } from "../volume/space.ts";
 import { startOver } from "../volume/start-over.ts";
 import { type PreparedTarget, removeEarlierProbes } from "../volume/target.ts";
-import { Attempt, type AttemptNote } from "./attempt.ts";
+import { Attempt, type AttemptNote, tellOfEarlier } from "./attempt.ts";
 import { connect } from "./connect.ts";
 import { type CopySetup, copySelected, durabilityOf, openDataPlane, openPublisher, type PlaneParts } from "./copy.ts";
 import { decideAround, takeUpAround } from "./fill-around.ts";
@@ -52,7 +52,7 @@ export async function runPopulate(
   if (isUnowned || (earlier?.complete && canBeCompared(config, earlier.record, source))) {
     const difference = await differenceFromListing(config, { connection, source, target }, host, state);
     if (difference === undefined) {
-      if (!config.dryRun && state.ledger.failureKinds.size === 0) await leaveNothing(target);
+      if (!config.dryRun && state.ledger.failureKinds.size === 0) await keepFound(config, host, state, target);
       return;
     }
     if (isUnowned) throw notEmpty(target, difference);
@@ -101,6 +101,16 @@ export async function runPopulate(
     throw error;
   }
   // From here on a signal no longer changes the verdict: everything is in place and on stable storage.
+  await leaveNothing(target);
+}
+
+/** A volume that holds all already: nobody knows whether whoever filled it has waited for the disk. */
+async function keepFound(config: Config, host: RunHost, state: RunState, target: PreparedTarget): Promise<void> {
+  state.phase = "syncing";
+  const durability = await durabilityOf(config, target);
+  await durability.sync(host.signal);
+  // Otherwise it reaches no further than the root, and each file is as safe as its writer made it.
+  if (durability.method === "syncfs") state.durability = durability.method;
   await leaveNothing(target);
 }
 
@@ -224,18 +234,6 @@ async function previousAttempt(
   if (owner.status !== "ours") throw new CopyError("volume", `${owner.reason}; nothing was changed`);
   tellOfEarlier(owner.record, config, host);
   return owner;
-}
-
-/** Tells the log what an earlier attempt at the same target left. */
-export function tellOfEarlier(record: OwnerRecord, config: Config, host: RunHost): void {
-  const last = record.lastFailure;
-  host.logger.info("an earlier attempt left this volume unfinished", {
-    attempts: record.attempts,
-    firstStartedAt: record.firstStartedAt,
-    source: record.source,
-    sameWork: record.fingerprint === fingerprint(config),
-    ...(last && { lastExitCode: last.exitCode, lastFailure: last.reason, failedInARow: last.inARow }),
-  });
 }
 
 /** Whether a volume that an earlier attempt completed may already be what this one is to make. */

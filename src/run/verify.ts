@@ -22,6 +22,7 @@ export async function runVerify(config: Config, host: RunHost, state: RunState):
   const options = {
     select: source.select,
     unsupported: config.target.unsupported,
+    maxFailures: config.effort.maxFailures,
     concurrency: Math.min(mostFilesAtOnce, config.effort.concurrency),
     sorted: source.sorted,
     extras: source.kind === "directory" && source.sorted,

@@ -24,7 +24,7 @@ export interface LargeFileOptions extends FileSettings {
 export class LargeFile implements OpenFile {
   readonly #options: LargeFileOptions;
   readonly #file: DirectFile;
-  #target: FileTarget;
+  readonly #target: FileTarget;
   /** Whether another writer settles the file. */
   #joined = false;
   /** What finishing failed with: the system tells of lost bytes once only. */
@@ -62,11 +62,18 @@ export class LargeFile implements OpenFile {
     return descriptor === undefined ? undefined : new LargeFile(options, target, descriptor);
   }
 
-  /** Another descriptor of a file that is open already, for writing from another thread; it is not the one to settle. */
+  /**
+   * Another descriptor of a file that is open already, for writing from another thread; it is not the one to settle. Throws
+   * CopyError.
+   */
   static join(options: LargeFileOptions, target: FileTarget, descriptor: number): LargeFile {
-    const file = new LargeFile(options, target, openSync(`/proc/self/fd/${descriptor}`, constants.O_RDWR));
-    file.#joined = true;
-    return file;
+    try {
+      const file = new LargeFile(options, target, openSync(`/proc/self/fd/${descriptor}`, constants.O_RDWR));
+      file.#joined = true;
+      return file;
+    } catch (error) {
+      throw volumeError(error, "open once more", options.placement.absolute(target));
+    }
   }
 
   /** Changes when the file leaves direct I/O. */
@@ -111,19 +118,6 @@ export class LargeFile implements OpenFile {
       this.#broken = { error: this.#failed(error, "finish") };
       throw this.#broken.error;
     }
-  }
-
-  /** Empties the file after its last write, for another attempt at the object or at a newer version of it. */
-  async restart(target: FileTarget): Promise<void> {
-    await this.#file.idle();
-    try {
-      await pooled.ftruncate(this.descriptor, 0);
-    } catch (error) {
-      throw this.#failed(error, "empty");
-    }
-    this.#options.placement.restage(this.#target, target);
-    this.#target = target;
-    await this.#reserve();
   }
 
   /** Puts what was written before the call on stable storage. Throws CopyError, and once it has, always. */

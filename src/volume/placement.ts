@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, lstatSync, openSync, renameSync, type Stats, unlinkSync } from "node:fs";
+import { closeSync, constants, fstatSync, lstatSync, openSync, type Stats, unlinkSync } from "node:fs";
 import { CopyError } from "../errors.ts";
 import type { FileTarget } from "../types.ts";
 import { type Attributes, type Lacks, lacksOf } from "./attributes.ts";
@@ -60,7 +60,7 @@ export class Placement {
         this.#options.onChange(place.directory.path);
         return { ...place, descriptor };
       } catch (error) {
-        this.recover(target, place, error, attempt);
+        this.#recover(target, place, { cause: error, attempt });
       }
     }
   }
@@ -76,7 +76,7 @@ export class Placement {
         return { ...place, descriptor };
       } catch (error) {
         this.#directories.release(place.directory);
-        this.recover(target, place, error, attempt);
+        this.#recover(target, place, { cause: error, attempt });
       }
     }
   }
@@ -127,16 +127,17 @@ export class Placement {
   }
 
   /** Clears the way for another attempt at creating, or throws what the failed one means. */
-  recover(target: FileTarget, place: WorkingPlace, error: unknown, attempt: number): void {
-    const code = errnoOf(error);
-    const stats = code === "EEXIST" ? lstatSync(place.name, { throwIfNoEntry: false }) : undefined;
-    if (stats !== undefined) {
-      this.#clear(target, place, stats, { cause: error, attempt });
-    } else if (attempt > 0 || (code !== "ENOENT" && code !== "EEXIST")) {
-      throw nameError(error, "create", this.absolute(target));
-    } else {
+  #recover(target: FileTarget, place: WorkingPlace, failure: { cause: unknown; attempt: number }): void {
+    const { cause, attempt } = failure;
+    const code = errnoOf(cause);
+    try {
+      const stats = code === "EEXIST" ? lstatSync(place.name, { throwIfNoEntry: false }) : undefined;
+      if (stats !== undefined) this.#clear(target, place, stats, failure);
+      else if (attempt > 0 || (code !== "ENOENT" && code !== "EEXIST")) throw cause;
       // The held directory was removed, or what stood in the way is gone again.
-      this.#directories.forget();
+      else this.#directories.forget();
+    } catch (error) {
+      throw nameError(error, "create", this.absolute(target));
     }
   }
 
@@ -175,16 +176,6 @@ export class Placement {
       const stats = lstatSync(name, { throwIfNoEntry: false });
       if (stats?.isFile() && stats.nlink === 1) unlinkSync(name);
     } catch {}
-  }
-
-  /** Moves a staged file to the temporary name of another version of the same object. */
-  restage(from: FileTarget, to: FileTarget): void {
-    if (!this.staged || from.version === to.version) return;
-    try {
-      renameSync(this.placeOf(from).name, this.placeOf(to).name);
-    } catch (error) {
-      throw volumeError(error, "rename the temporary file of", this.absolute(to));
-    }
   }
 
   /** Between the look at a name and its opening another file may have got there. */

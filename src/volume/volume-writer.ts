@@ -126,13 +126,6 @@ export class VolumeWriter implements TargetWriter {
     return this.#placement.removeEarlier(target);
   }
 
-  /** Removes the file of an earlier run whose object has gone, like `clearPlace`; the path is final. */
-  removeFile(path: SafePath): boolean {
-    if (this.#placement.staged)
-      throw new RangeError(`${path} may be anyone's: staged runs remove temporary files only`);
-    return this.#placement.removeEarlier({ path, sizeBytes: 0, modifiedMs: 0, version: "" });
-  }
-
   /** Opens once more a file that another writer of this process made and will settle. */
   joinFile(target: FileTarget, descriptor: number): LargeFile {
     return LargeFile.join(this.#files, target, descriptor);

@@ -79,6 +79,13 @@ describe("memory", () => {
     ]);
   });
 
+  it("too small for the threads that are asked for is warned of, and threads are fewer", async () => {
+    const { effort, warnings } = await configOf([...populate, "--memory=9MiB", "--threads=5"]);
+    expect([effort.threads, effort.threadsIntoMemory]).toEqual([2, 2]);
+    expect(warnings).toEqual(["--threads is 5, but --memory of 9MiB is enough for 2 only"]);
+    expect((await configOf([...populate, "--memory=9MiB", "--threads=2"])).warnings).toEqual([]);
+  });
+
   it("over half of the container's limit is warned of", async () => {
     const cgroup = { cpus: 1, memoryBytes: 100 * mib };
     expect((await configOf([...populate, "--memory=64MiB"], { cgroup })).warnings).toEqual([

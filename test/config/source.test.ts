@@ -88,7 +88,12 @@ describe("the region", () => {
   });
 });
 
-it("standard input cannot be both the spec and the key list", async () => {
-  const problems = await problemsOf(["populate", "--target=/d", "--spec=-", "--files-from=-"], { files: { "-": "x" } });
-  expect(problems).toEqual(["--spec and --files-from cannot both be standard input"]);
+it("standard input cannot be two of the spec, the key list and the certificates", async () => {
+  const place = ["populate", "--target=/d", "--bucket=some-bucket", "--region=cn-hangzhou"];
+  const both = async (...args: readonly string[]) => problemsOf([...place, ...args], { files: { "-": "x" } });
+  expect(await both("--spec=-", "--files-from=-")).toEqual(["--spec and --files-from cannot both be standard input"]);
+  expect(await both("--ca-file=-", "--files-from=-")).toEqual([
+    "--files-from and --ca-file cannot both be standard input",
+  ]);
+  expect(await both("--ca-file=-", "--spec=-")).toEqual(["--spec and --ca-file cannot both be standard input"]);
 });

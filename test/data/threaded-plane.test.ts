@@ -199,12 +199,15 @@ describe("a data plane of threads", () => {
     await new ThreadedPlane(options)[Symbol.asyncDispose]();
   });
 
-  it("rejects every call with the error of a thread that died", async () => {
+  it("rejects every call with the error, and its kind, of a thread whose target has gone", async () => {
     const root = await mkdtemp(join(folder, "target-"));
     const broken = { ...setupOf(root), writer: { ...setupOf(root).writer, root: join(root, "nothing") } };
     await using thread = new DataThread();
     thread.open(broken, { credentials: undefined, clockOffsetMs: 0 });
-    await expect(thread.call("makeDirectory", [resolvePath("a")])).rejects.toThrow(/nothing/);
-    await expect(thread.call("makeDirectory", [resolvePath("b")])).rejects.toThrow(/nothing/);
+    for (const path of ["a", "b"]) {
+      const made = thread.call("makeDirectory", [resolvePath(path)]);
+      await expect(made).rejects.toThrow(/nothing/);
+      await expect(made).rejects.toSatisfy((error) => error instanceof CopyError && error.kind === "volume");
+    }
   });
 });

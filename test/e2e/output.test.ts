@@ -200,7 +200,8 @@ test.concurrent("a terminal gets a live view and a summary", async () => {
 
   expect(result.exitCode).toBe(0);
   expect(result.stdout).toContain("\u001b["); // the view is drawn over itself
-  expect(result.stdout).toContain("20");
+  expect(result.stdout).toContain("20 copied, 0 skipped, 0 failed, ");
+  expect(result.stdout).toContain("\u001b[32minfo"); // a line of the log, coloured as the view is
   expect(result.stdout).not.toContain('{"level"');
 });
 

@@ -1,5 +1,6 @@
 import { readdir, writeFile } from "node:fs/promises";
 import { expect, test } from "vitest";
+import { expectRefusal } from "./support/refusal.ts";
 import { bucketName, openScene, type Scene } from "./support/scene.ts";
 import { differencesFrom, pathsIn } from "./support/tree.ts";
 import { until } from "./support/waiting.ts";
@@ -86,6 +87,15 @@ test.concurrent("--files-from takes exactly the listed keys, without a listing",
 
   expect(await pathsIn(scene.target)).toEqual(["a", "sub/", "sub/b", "sub/中文 +&.txt"]);
   expect(scene.emulator.counters).toMatchObject({ list: 0, head: 3, get: 3 });
+});
+
+test.concurrent("a list of keys that cannot be read is a wrong option, and nothing is written", async () => {
+  await using scene = await openScene();
+  put(scene, "a");
+  const missing = `${scene.scratch.path}/no-such-list`;
+  expectRefusal(await scene.run("populate", ["--files-from", missing]), 2, "--files-from", missing, "ENOENT");
+  expectRefusal(await scene.run("populate", ["--files-from", scene.scratch.path]), 2, "--files-from", "EISDIR");
+  expect(await pathsIn(scene.target)).toEqual([]);
 });
 
 test.concurrent("--files-from reads standard input, and names a key that does not exist", async () => {

@@ -130,6 +130,13 @@ test("an endpoint that never answered is given up after the retries", async () =
   await expect(drive(clock, requests.run({}, get, attempt, never))).rejects.toThrow("unreachable 3");
 });
 
+test("a patience of less than a minute is told in seconds", async () => {
+  const { clock, requests } = setUp({ retryForMs: 1500 });
+  const attempt = failing(clock, Array(100).fill("unreachable"));
+  const sentence = /nothing has gone on for 1\.5 s \(--retry-for\)$/;
+  await expect(drive(clock, requests.run({}, get, attempt, never))).rejects.toThrow(sentence);
+});
+
 test("an outage ends when the time for it is over", async () => {
   const { clock, requests } = setUp({ retryForMs: 60_000 });
   await drive(clock, requests.run({}, get, failing(clock, []), never));

@@ -1,12 +1,13 @@
 import { expect } from "vitest";
 import type { OpenListState } from "../../src/engine/checkpoint.ts";
-import { missingRanges, wholeCrc64 } from "../../src/engine/checkpoint-extents.ts";
+import { missingRanges } from "../../src/engine/checkpoint-extents.ts";
 import { stringifyCheckpoint } from "../../src/engine/checkpoint-format.ts";
 import { OpenList } from "../../src/engine/open-list.ts";
 import type { OpenObject } from "../../src/engine/open-list-object.ts";
 import { TooManyFailures } from "../../src/engine/too-many-failures.ts";
 import { turn } from "../support/fake-clock.ts";
 import { blockBytes, blocksOf, canGoOn, type Thing, tag, type World } from "./resumed-world.ts";
+import { wholeCrc64 } from "./whole-crc64.ts";
 
 const capacity = 6;
 const workers = 4;

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { selectSource } from "../../src/engine/select-source.ts";
+import { TooManyFailures } from "../../src/engine/too-many-failures.ts";
 import { type VerifyOptions, verifyAll } from "../../src/engine/verify-run.ts";
 import { CopyError } from "../../src/errors.ts";
 import { leftovers, makeWorld, never, nothingLeft, type World, type WorldOptions } from "../support/engine-world.ts";
@@ -11,6 +12,7 @@ import { entryOf, pageOf, pagesOf, simpleRules } from "../support/sources.ts";
 const options: VerifyOptions = {
   select: () => true,
   unsupported: "fail",
+  maxFailures: undefined,
   concurrency: 3,
   sorted: true,
   extras: true,
@@ -75,6 +77,15 @@ test.each([
   expect(world.ledger.failures).toHaveLength(1);
   expect(world.ledger.failures[0]).toMatchObject({ key: "b", kind: "different" });
   expect(world.ledger.failures[0]?.message).toContain(message);
+});
+
+test("the run ends with as many differences as it may have, of objects and of files that are none", async () => {
+  const { world, local } = setUp(["a", "b", "c", "d", "e"], { pageKeys: () => 2 });
+  for (const key of ["a", "c", "e"]) local.files.delete(key);
+  local.files.set("bb", Buffer.from("nobody's"));
+  await expect(verify(world, local, { maxFailures: 2, concurrency: 1 })).rejects.toThrow(TooManyFailures);
+  expect(differing(world)).toEqual(["a", "bb"]);
+  expect(world.ledger.listingComplete).toBe(false);
 });
 
 test("files that the source does not have are told, wherever they stand in the order", async () => {

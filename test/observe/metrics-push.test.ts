@@ -102,6 +102,14 @@ test("the metrics go through the proxy that the scheme has, but not to hosts tha
   expect([gateway.received.length, proxy.received.length]).toEqual([2, before]);
 });
 
+test("a proxy that is none is a failure that is told, and ends nothing", async () => {
+  await using gateway = await recordHttp();
+  const { push, failures } = pushing({ url: gateway.url, proxies: { httpProxy: "no proxy at all" } });
+  await push.finish(5000);
+  expect(failures[0]).toMatch(/^cannot push the metrics to .*: Invalid URL/);
+  expect(gateway.received).toEqual([]);
+});
+
 test("a gateway and a sidecar with a certificate of one's own are trusted where that is in the given file", async () => {
   await using certificate = await makeCertificate();
   await using server = await recordHttp(undefined, certificate);

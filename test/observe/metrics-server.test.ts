@@ -10,22 +10,16 @@ import { progressWith } from "./support.ts";
 const exposition: Exposition = { contentType: "text/plain; version=0.0.4", metrics: async () => "a 1\n" };
 
 function serving(changes: Partial<ServedSources> = {}) {
-  return serveMetrics(
-    { host: "127.0.0.1", port: 0 },
-    { exposition, progress: () => progressWith(), healthy: () => true, ...changes },
-  );
+  return serveMetrics({ host: "127.0.0.1", port: 0 }, { exposition, progress: () => progressWith(), ...changes });
 }
 
 test("metrics, health and progress are served", async () => {
-  let healthy = true;
-  await using server = await serving({ healthy: () => healthy });
+  await using server = await serving();
   const origin = `http://127.0.0.1:${server.port}`;
   const metrics = await fetch(`${origin}/metrics?x=1`);
   expect(metrics.headers.get("content-type")).toBe("text/plain; version=0.0.4");
   expect(await metrics.text()).toBe("a 1\n");
   expect((await fetch(`${origin}/healthz`)).status).toBe(200);
-  healthy = false;
-  expect((await fetch(`${origin}/healthz`)).status).toBe(503);
   const progress = await fetch(`${origin}/progress`);
   expect(progress.headers.get("content-type")).toBe("application/json");
   expect(await progress.json()).toMatchObject({ phase: "copying", ratio: null });
@@ -62,7 +56,7 @@ test("a scrape that fails is a 500, and the next one works", async () => {
 
 test("an address that cannot be had is said with the option's name", async () => {
   await using server = await serving();
-  const sources = { exposition, progress: () => progressWith(), healthy: () => true };
+  const sources = { exposition, progress: () => progressWith() };
   await expect(serveMetrics({ host: "127.0.0.1", port: server.port }, sources)).rejects.toThrow(
     `cannot listen on 127.0.0.1:${server.port} (--metrics-listen): address in use`,
   );
@@ -100,7 +94,7 @@ test("neither the server nor an open connection nor the default metrics keep the
     const exposition = await createExposition(
       { tally: new Tally(), progress, stats: () => ({}), exitCode: () => undefined, shown: async () => 0 },
       { version: "1", retryKinds: [], ownerUid: undefined });
-    const server = await serveMetrics({ host: "127.0.0.1", port: 0 }, { exposition, progress, healthy: () => true });
+    const server = await serveMetrics({ host: "127.0.0.1", port: 0 }, { exposition, progress });
     connect(server.port, "127.0.0.1", function () { this.unref(); console.log("connected"); });`;
   const child = spawn(process.execPath, ["--input-type=module", "-e", program], {
     stdio: ["ignore", "pipe", "inherit"],

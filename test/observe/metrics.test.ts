@@ -164,6 +164,17 @@ test("a counter does not fall when the plane that it reads does", async () => {
   expect(own.get("oss_populator_buffer_bytes")).toBe(0);
 });
 
+test("a counter of listed objects does not fall when one is gone since an earlier run", async () => {
+  const { state, scrape } = await exposing();
+  state.tally.listed(3, 300, false);
+  expect((await scrape()).own.get("oss_populator_listed_objects_total")).toBe(3);
+  state.tally.listed(-1, -100, false);
+  const { own } = await scrape();
+  expect([own.get("oss_populator_listed_objects_total"), own.get("oss_populator_listed_bytes_total")]).toEqual([
+    3, 300,
+  ]);
+});
+
 const uid = "4c0a8a2e-7d11-4d2c-9f0e-6f0f3c1a2b3d";
 /** As CDI's controllers look for it. */
 const pattern = new RegExp(`kubevirt_cdi_import_progress_total\\{ownerUID="${uid}"\\} (\\d{1,3}\\.?\\d*)`);

@@ -25,16 +25,14 @@ test("outcomes, listings and waits add up", () => {
 
 test("the report's requests count every operation, retries, and answers that asked us to slow down", () => {
   const tally = new Tally();
-  tally.request("list", "200", 0.1);
-  tally.request("get", "200", 0.1);
-  tally.request("get", "206", 0.1);
-  tally.request("get", "503", 0.1);
-  tally.request("head", "429", 0.1);
+  tally.request("list", "ok", 0.1);
+  tally.request("get", "ok", 0.1);
   tally.request("get", "throttled", 0.1);
+  tally.request("head", "throttled", 0.1);
   tally.request("get", "interrupted", 0.1);
   tally.retried("throttled");
   tally.retried("interrupted");
-  expect(tally.snapshot().requests).toEqual({ list: 1, get: 5, head: 1, retried: 2, throttled: 3 });
+  expect(tally.snapshot().requests).toEqual({ list: 1, get: 3, head: 1, retried: 2, throttled: 2 });
   expect(Object.fromEntries(tally.retries())).toEqual({ throttled: 1, interrupted: 1 });
 });
 

@@ -146,20 +146,21 @@ describe("a role", () => {
     expect((await source.issue(never)).freshForMs).toBeLessThanOrEqual(1500);
   });
 
-  test("is asked for where the environment says, through its proxy", async () => {
+  test("is asked for where the environment says, through the proxy that is given", async () => {
     const asked: (string | undefined)[] = [];
     const proxy = createServer().on("connect", ({ url }, socket) => {
       asked.push(url);
       socket.end("HTTP/1.1 502 Bad Gateway\r\n\r\n");
     });
-    const https_proxy = `http://127.0.0.1:${await listen(proxy)}`;
+    const httpsProxy = `http://127.0.0.1:${await listen(proxy)}`;
     const region = { ALIBABA_CLOUD_STS_REGION: "cn-test" };
     const vpc = { ...region, ALIBABA_CLOUD_VPC_ENDPOINT_ENABLED: "True" };
     const given = { ...vpc, ALIBABA_CLOUD_STS_ENDPOINT: "sts.of.our.own:8443" };
     const { stsEndpoint: _, ...named } = role({ port: 1 });
     const advised: boolean[] = [];
     for (const env of [{}, region, vpc, given]) {
-      const error = await failure(issue({ anonymous: false, role: named }, { ...env, https_proxy }));
+      const source = credentialSource({ anonymous: false, role: named }, env, { ...sts, httpsProxy });
+      const error = await failure(source.issue(never));
       expect(error.kind).toBe("identity");
       advised.push(error.message.includes("--sts-endpoint sts-vpc.REGION.aliyuncs.com"));
     }

@@ -1,6 +1,5 @@
 import { link, mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { describe, expect, it } from "vitest";
-import { resolvePath } from "../../src/volume/path.ts";
 import { failure, run, target, temporaryDirectory, writerAt } from "./support.ts";
 
 const bytes = Buffer.from("new");
@@ -25,15 +24,14 @@ describe("the file of an earlier run", () => {
     using writer = writerAt(place.path, { placement: "staged" });
     expect(writer.clearPlace(target("f", 3, "v1"))).toBe(true);
     expect((await readdir(place.path)).sort()).toEqual([".oss-populator.v2.tmp", "f"]);
-    expect(() => writer.removeFile(resolvePath("f"))).toThrow(RangeError);
   });
 
   it("goes when its object has gone, and no directory is made for it", async () => {
     await using place = await temporaryDirectory();
     await writeFile(`${place.path}/f`, "old");
     using writer = writerAt(place.path);
-    expect(writer.removeFile(resolvePath("f"))).toBe(true);
-    expect(writer.removeFile(resolvePath("a/b/f"))).toBe(false);
+    expect(writer.clearPlace(target("f"))).toBe(true);
+    expect(writer.clearPlace(target("a/b/f"))).toBe(false);
     expect(await readdir(place.path)).toEqual([]);
   });
 
@@ -48,11 +46,9 @@ describe("the file of an earlier run", () => {
     await writeFile(`${place.path}/linked`, "data");
     await link(`${place.path}/linked`, `${place.path}/directory/other-name`);
     using writer = writerAt(place.path);
-    for (const name of ["symlink", "fifo", "directory", "linked"]) {
+    for (const name of ["symlink", "fifo", "directory", "linked"])
       await failure("occupied", () => writer.clearPlace(target(name)));
-      await failure("occupied", () => writer.removeFile(resolvePath(name)));
-    }
-    expect(writer.removeFile(resolvePath("way/precious"))).toBe(false);
+    expect(writer.clearPlace(target("way/precious"))).toBe(false);
     expect(await readFile(`${elsewhere.path}/precious`, "utf8")).toBe("precious");
   });
 

@@ -15,31 +15,6 @@ import {
 } from "./support.ts";
 
 describe("the life of a large file", () => {
-  it("starts over empty, at the size of a newer version", async () => {
-    await using place = await temporaryDirectory();
-    using writer = writerAt(place.path);
-    const file = await writer.openFile(target("f", 3 * slabBytes));
-    await fill(file, 3 * slabBytes);
-    await file.restart(target("f", 5000, "v2"));
-    expect((await stat(`${place.path}/f`)).size).toBe(0);
-    await fill(file, 5000);
-    await file.settle();
-    expect(await readFile(`${place.path}/f`)).toEqual(content.subarray(0, 5000));
-  });
-
-  it("in staging takes the temporary name of the newer version with it", async () => {
-    await using place = await temporaryDirectory();
-    using writer = writerAt(place.path, { placement: "staged" });
-    const file = await writer.openFile(target("f", 10));
-    await writeFile(`${place.path}/.oss-populator.v2.tmp`, "stale");
-    await file.restart(target("f", 5000, "v2"));
-    await fill(file, 5000);
-    await file.settle();
-    expect(await readdir(place.path)).toEqual([".oss-populator.v2.tmp"]);
-    expect(await writer.publish([target("f", 5000, "v2")])).toEqual([undefined]);
-    expect(await readFile(`${place.path}/f`)).toEqual(content.subarray(0, 5000));
-  });
-
   it("ends with or without its file, and twice is once", async () => {
     await using place = await temporaryDirectory();
     using writer = writerAt(place.path);
@@ -63,6 +38,14 @@ describe("the life of a large file", () => {
     expect(fdatasync).not.toHaveBeenCalled();
     await file.abandon({ remove: false });
     expect(fdatasync).toHaveBeenCalledTimes(1);
+  });
+
+  it("tells of a descriptor that cannot be opened once more as the target's trouble", async () => {
+    await using place = await temporaryDirectory();
+    using writer = writerAt(place.path);
+    const closed = 1_000_000;
+    const error = await failure("volume", () => writer.joinFile(target("f", 4096), closed));
+    expect(error.message).toContain(`cannot open once more ${place.path}/f`);
   });
 
   it("is settled before a sync that was asked for meanwhile is over", async () => {
@@ -184,8 +167,6 @@ describe("the blocks of a large file", () => {
     const { size, blocks } = await stat(`${place.path}/f`);
     expect(size).toBe(sizeBytes);
     expect(blocks * 512).toBeGreaterThanOrEqual(sizeBytes);
-    await file.restart(target("f", 4096));
-    expect((await stat(`${place.path}/f`)).blocks).toBe(0);
     await file.abandon({ remove: true });
   });
 

@@ -116,6 +116,16 @@ describe.each(ways)("a small file written %s", (_name, write) => {
     expect(await readFile(`${place.path}/original`, "utf8")).toBe("foreign");
   });
 
+  it.skipIf(!canMount)("in staging fails as the target does that keeps a stale temporary file", async () => {
+    await using place = await mountExt4(4);
+    const temporary = `${place.path}/.oss-populator.v1.tmp`;
+    await writeFile(temporary, "stale");
+    await run("chattr", ["+i", temporary]);
+    using writer = writerAt(place.path, { placement: "staged" });
+    const error = await failure("volume", () => write(writer, target("f", 1), Buffer.from("x")));
+    expect(error.message).toBe(`cannot create ${place.path}/f: the filesystem does not permit it (EPERM)`);
+  });
+
   it.skipIf(!canMount)("leaves nothing behind when the bytes do not fit", async () => {
     await using place = await mountMemory("tmpfs", "size=64k");
     using writer = writerAt(place.path);

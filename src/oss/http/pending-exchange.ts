@@ -52,7 +52,6 @@ export class PendingExchange implements Exchange, Abortable {
 
   /** The caller wants no more of it: closes its connection if it has one. */
   giveUp(reason: unknown): void {
-    if (this.#settled) return;
     this.#connection?.close();
     this.failed(reason);
   }
@@ -62,7 +61,9 @@ export class PendingExchange implements Exchange, Abortable {
     this.handler.ended();
   }
 
+  /** Does nothing after the end: a connection that was to replace another may fail when nobody waits for it any more. */
   failed(error: unknown): void {
+    if (this.#settled) return;
     this.#settle();
     this.handler.failed(error);
   }

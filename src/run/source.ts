@@ -10,6 +10,7 @@ import { type CopyWork, versionOf } from "../volume/copy-work.ts";
 import { directoryMarkerPath, resolvePath } from "../volume/path.ts";
 import type { Connection } from "./connect.ts";
 import type { RunHost } from "./host.ts";
+import { keysIn } from "./key-list.ts";
 import type { RunState } from "./state.ts";
 
 /** Keys are looked up with as many HEAD requests at once as the control plane has connections. */
@@ -36,7 +37,7 @@ export async function openSource(
   if (filesFrom !== undefined) {
     const prefix = path === "" || path.endsWith("/") ? path : `${path}/`;
     const parts = { ...connection, ledger, concurrency: lookUpsAtOnce, share };
-    const pages: Pages = (signal) => pagesOfKeys(host.readLines(filesFrom), prefix, parts, signal);
+    const pages: Pages = (signal) => pagesOfKeys(keysIn(filesFrom, host), prefix, parts, signal);
     return { kind: "directory", prefix, pages, select, share, sorted: false };
   }
   return { ...(await selectSource(path, source.allowEmpty, connection, host.signal)), select, share, sorted: true };

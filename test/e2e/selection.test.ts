@@ -1,5 +1,6 @@
 import { readdir, writeFile } from "node:fs/promises";
 import { expect, test } from "vitest";
+import { expectRefusal } from "./support/refusal.ts";
 import { bucketName, openScene, type Scene } from "./support/scene.ts";
 import { differencesFrom, pathsIn } from "./support/tree.ts";
 import { until } from "./support/waiting.ts";
@@ -96,6 +97,21 @@ test.concurrent("--files-from reads standard input, and names a key that does no
 
   expect(result).toMatchObject({ exitCode: 4, report: { failures: [{ key: "data/missing", kind: "missing" }] } });
   expect(await pathsIn(scene.target)).toEqual(["a"]);
+});
+
+test.concurrent("a list of keys that cannot be read is a wrong option, and nothing was written", async () => {
+  await using scene = await openScene();
+  put(scene, "a");
+  const directory = await scene.scratch.directory("list");
+  for (const [file, why] of [
+    [`${directory}/missing`, "no such file"],
+    [directory, "is a directory"],
+  ] as const) {
+    for (const verb of ["populate", "copy"] as const) {
+      expectRefusal(await scene.run(verb, ["--files-from", file]), 2, "--files-from", file, why);
+      expect(await pathsIn(scene.target)).toEqual([]);
+    }
+  }
 });
 
 test.concurrent("a path without a slash takes one object under its base name", async () => {

@@ -49,6 +49,8 @@ async function main(): Promise<number> {
 }
 
 function print(text: string): number {
+  // Whoever has read enough closes the pipe; without a listener that would be a stack trace.
+  process.stdout.on("error", () => {});
   process.stdout.write(text.endsWith("\n") ? text : `${text}\n`);
   return exitCodes.complete;
 }

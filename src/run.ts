@@ -7,6 +7,7 @@ import { readCertificates } from "./run/certificates.ts";
 import { runCopy } from "./run/copy.ts";
 import { runOnDevice } from "./run/device.ts";
 import type { RunHost } from "./run/host.ts";
+import { expectKeyList } from "./run/key-list.ts";
 import { runPopulate } from "./run/populate.ts";
 import { nothingSelected } from "./run/source.ts";
 import { RunState } from "./run/state.ts";
@@ -30,6 +31,7 @@ export async function run(config: Config, host: RunHost): Promise<RunResult> {
   let thrown: { readonly error: unknown } | undefined;
   try {
     state.ca = await readCertificates(config.source, host);
+    await expectKeyList(config.source);
     await host.onStart(state);
     host.signal.throwIfAborted();
     const device = await findDevice(config.target.directory);

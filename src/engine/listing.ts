@@ -1,5 +1,5 @@
 import { CopyError } from "../errors.ts";
-import type { ListPage, ListPosition, ObjectEntry, ObjectSource } from "../types.ts";
+import type { Clock, ListPage, ListPosition, ObjectEntry, ObjectSource } from "../types.ts";
 import { compareKeys } from "./key-order.ts";
 import type { Limiter } from "./limiter.ts";
 import { LinkedAbort } from "./linked-abort.ts";
@@ -9,6 +9,7 @@ export interface ListingParts {
   readonly source: ObjectSource;
   readonly requests: Requests;
   readonly limiter: Limiter | undefined;
+  readonly clock: Clock;
 }
 
 /**
@@ -47,11 +48,13 @@ export async function* pagesFrom(
 ): AsyncGenerator<ListPage> {
   const loop = new LoopDetector();
   const repeats = new RepeatDetector();
+  const keys = new KeyWatch(parts);
   using abort = new LinkedAbort(signal);
   let pending: Promise<PageWithNext> | undefined;
   try {
     for (let page: PageWithNext | undefined = first; page; page = await pending) {
       pending = undefined;
+      keys.check(page);
       if (page.next) {
         loop.check(page.next);
         pending = listPage(page.next, parts, abort.signal);
@@ -73,9 +76,11 @@ export async function firstFilledPage(
   signal: AbortSignal,
 ): Promise<PageWithNext | undefined> {
   const loop = new LoopDetector();
+  const keys = new KeyWatch(parts);
   for (let position: ListPosition | undefined = from; position; ) {
     const page = await listPage(position, parts, signal);
     if (page.entries.length > 0) return page;
+    keys.check(page);
     position = page.next;
     if (position) loop.check(position);
   }
@@ -106,6 +111,27 @@ function refuseRepeats(entries: readonly ObjectEntry[]): void {
   for (const { key } of entries) {
     if (seen.has(key)) throw new CopyError("source", `the listing shows the key ${JSON.stringify(key)} twice`);
     seen.add(key);
+  }
+}
+
+/** Finds a listing that goes on without a key: each answer is a success with a new token, and none leads anywhere. */
+class KeyWatch {
+  readonly #parts: Pick<ListingParts, "requests" | "clock">;
+  #emptyPages = 0;
+  #emptySinceMs = 0;
+
+  constructor(parts: Pick<ListingParts, "requests" | "clock">) {
+    this.#parts = parts;
+  }
+
+  check({ entries }: ListPage): void {
+    const { requests, clock } = this.#parts;
+    if (entries.length > 0) {
+      this.#emptyPages = 0;
+      return;
+    }
+    if (this.#emptyPages++ === 0) this.#emptySinceMs = clock.nowMs();
+    requests.expectProgress(this.#emptySinceMs, `the last ${this.#emptyPages} pages of the listing hold no key`);
   }
 }
 

@@ -80,6 +80,12 @@ export class Requests {
     }
   }
 
+  /** Throws CopyError `outage` where answers that are all well have led nowhere, since `sinceMs`, for `retryForMs`. */
+  expectProgress(sinceMs: number, message: string): void {
+    const { clock, limits } = this.#parts;
+    if (clock.nowMs() - sinceMs > limits.retryForMs) throw outage(new CopyError("protocol", message), limits);
+  }
+
   /** Admits one attempt, waiting for a place and for the limit; the caller makes it, and says how it ended. */
   async begin(owner: Owner, { operation, bodyBytes, bufferBytes }: RequestKind, signal: AbortSignal): Promise<Attempt> {
     const { admission, limiter, metrics } = this.#parts;

@@ -1,13 +1,17 @@
 import { randomBytes } from "node:crypto";
+import { constants } from "node:fs";
 import { type FileHandle, open, realpath, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import type { CopyReport } from "../types.ts";
 import { toJson } from "./escape.ts";
 import { type Redact, redactNothing } from "./redact.ts";
 import { codeOf, messageOf, writeFully } from "./write-fully.ts";
 
 const STDOUT = 1;
-const STDOUT_PATIENCE_MS = 10_000;
+/** How long a reader may keep us waiting, or keep itself. */
+const READER_PATIENCE_MS = 10_000;
+const READER_PAUSE_MS = 50;
 
 /**
  * Writes the report to a file, atomically and durably, or for `-` to standard output. A failure is not thrown: it comes
@@ -20,7 +24,7 @@ export async function writeReport(
 ): Promise<string | undefined> {
   const bytes = Buffer.from(`${toJson(report, redact, 2)}\n`);
   try {
-    if (target === "-") writeToStdout(bytes);
+    if (target === "-") writeToReader(STDOUT, bytes);
     else await writeToFile(bytes, target);
     return undefined;
   } catch (error) {
@@ -29,8 +33,8 @@ export async function writeReport(
   }
 }
 
-function writeToStdout(bytes: Buffer): void {
-  if (writeFully(STDOUT, bytes, STDOUT_PATIENCE_MS) < bytes.length) throw new Error("nobody reads it");
+function writeToReader(fd: number, bytes: Buffer): void {
+  if (writeFully(fd, bytes, READER_PATIENCE_MS) < bytes.length) throw new Error("nobody reads it");
 }
 
 async function writeToFile(bytes: Buffer, target: string): Promise<void> {
@@ -62,10 +66,22 @@ async function replace(bytes: Buffer, path: string): Promise<void> {
 }
 
 async function writeInPlace(bytes: Buffer, path: string): Promise<void> {
-  await withFile(path, "w", async (file) => {
-    await file.writeFile(bytes);
-    await file.sync().catch(ignoreUnsyncable);
-  });
+  await using file = await openInPlace(path);
+  writeToReader(file.fd, bytes);
+  await file.sync().catch(ignoreUnsyncable);
+}
+
+/** A named pipe opens while somebody reads it, and whoever was to read this one may have gone for good. */
+async function openInPlace(path: string): Promise<FileHandle> {
+  for (let waitedMs = 0; ; waitedMs += READER_PAUSE_MS) {
+    try {
+      return await open(path, constants.O_WRONLY | constants.O_TRUNC | constants.O_NONBLOCK);
+    } catch (error) {
+      if (codeOf(error) !== "ENXIO") throw error;
+      if (waitedMs >= READER_PATIENCE_MS) throw new Error("nobody reads it");
+      await setTimeout(READER_PAUSE_MS);
+    }
+  }
 }
 
 async function withFile(path: string, flags: string, use: (file: FileHandle) => Promise<void>): Promise<void> {

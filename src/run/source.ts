@@ -6,11 +6,11 @@ import type { Pages } from "../engine/listing.ts";
 import type { PathRules } from "../engine/plan.ts";
 import { type Selection, selectSource } from "../engine/select-source.ts";
 import { createShare } from "../engine/share.ts";
-import { ConfigError, CopyError } from "../errors.ts";
 import { type CopyWork, versionOf } from "../volume/copy-work.ts";
 import { directoryMarkerPath, resolvePath } from "../volume/path.ts";
 import type { Connection } from "./connect.ts";
 import type { RunHost } from "./host.ts";
+import { keysIn } from "./key-list.ts";
 import type { RunState } from "./state.ts";
 
 /** Keys are looked up with as many HEAD requests at once as the control plane has connections. */
@@ -37,27 +37,10 @@ export async function openSource(
   if (filesFrom !== undefined) {
     const prefix = path === "" || path.endsWith("/") ? path : `${path}/`;
     const parts = { ...connection, ledger, concurrency: lookUpsAtOnce, share };
-    const pages: Pages = (signal) => pagesOfKeys(listedIn(filesFrom, host), prefix, parts, signal);
+    const pages: Pages = (signal) => pagesOfKeys(keysIn(filesFrom, host), prefix, parts, signal);
     return { kind: "directory", prefix, pages, select, share, sorted: false };
   }
   return { ...(await selectSource(path, source.allowEmpty, connection, host.signal)), select, share, sorted: true };
-}
-
-/**
- * The lines of `--files-from`. Throws ConfigError for what cannot be read at all, CopyError `source` for a list that breaks
- * off: what came before may be copied by then.
- */
-async function* listedIn(filesFrom: string, { readLines }: RunHost): AsyncGenerator<string> {
-  let begun = false;
-  try {
-    for await (const line of readLines(filesFrom)) {
-      begun = true;
-      yield line;
-    }
-  } catch (error) {
-    const sentence = `cannot read the list of keys ${filesFrom} (--files-from): ${error instanceof Error ? error.message : String(error)}`;
-    throw begun ? new CopyError("source", sentence, { cause: error }) : new ConfigError([sentence]);
-  }
 }
 
 /** Where files are made under their final names: a version names nothing there. */

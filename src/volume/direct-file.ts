@@ -2,7 +2,7 @@ import type { Hash } from "node:crypto";
 import { closeSync, constants, openSync, writeSync } from "node:fs";
 import type { ByteRange } from "../types.ts";
 import { alignedMemory } from "./aligned-memory.ts";
-import { errnoOf } from "./errors.ts";
+import { bytesTaken, errnoOf } from "./errors.ts";
 import { pooled } from "./pooled.ts";
 
 /** Alignment that direct writes keep to: the largest logical block in use, and the page of every common kernel. */
@@ -52,17 +52,12 @@ export class DirectFile {
   /** Settles with the last call asked for that is no write; never rejects. */
   #turn: Promise<unknown> = Promise.resolve();
 
-  /** Takes over a descriptor. */
+  /** Takes over a descriptor. Throws CopyError. */
   constructor(descriptor: number, options: DirectFileOptions) {
     this.#options = options;
     this.#descriptor = descriptor;
     this.#direct = options.io === "direct";
-    if (!this.#direct) return;
-    try {
-      closeSync(this.#reopen(constants.O_DIRECT));
-    } catch {
-      this.#direct = false;
-    }
+    if (this.#direct) this.#enterDirectIo();
   }
 
   /** Changes when the file leaves direct I/O. */
@@ -160,8 +155,9 @@ export class DirectFile {
   async #attempt(piece: Uint8Array, offset: number, direct: boolean): Promise<number | undefined> {
     try {
       // Handing a copy of memory to another CPU costs more than the copy.
-      if (this.#options.io === "memory") return writeSync(this.#descriptor, piece, 0, piece.length, offset);
-      return (await pooled.write(this.#descriptor, piece, 0, piece.length, offset)).bytesWritten;
+      if (this.#options.io === "memory") return bytesTaken(writeSync(this.#descriptor, piece, 0, piece.length, offset));
+      const { bytesWritten } = await pooled.write(this.#descriptor, piece, 0, piece.length, offset);
+      return direct ? bytesWritten : bytesTaken(bytesWritten);
     } catch (error) {
       if (!direct || errnoOf(error) !== "EINVAL") throw this.#failed(error, "write");
       this.#leaveDirectIo();
@@ -196,6 +192,21 @@ export class DirectFile {
         if (!this.#direct || errnoOf(error) !== "EINVAL") throw this.#failed(error, "read back");
         this.#leaveDirectIo();
       }
+    }
+  }
+
+  #enterDirectIo(): void {
+    let old: number;
+    try {
+      old = this.#reopen(constants.O_DIRECT);
+    } catch {
+      this.#direct = false;
+      return;
+    }
+    try {
+      closeSync(old);
+    } catch (error) {
+      throw this.#failed(error, "open");
     }
   }
 

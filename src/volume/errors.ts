@@ -66,6 +66,15 @@ export function errnoOf(error: unknown): string | undefined {
   return ("errno" in error && unknownToNode.get(error.errno)) || error.code;
 }
 
+/**
+ * The bytes that a write(2) took. A broken filesystem may take none of some and report no error: whoever goes on would go
+ * on for ever. Throws what the kernel makes of it elsewhere, EIO.
+ */
+export function bytesTaken(bytes: number): number {
+  if (bytes > 0) return bytes;
+  throw Object.assign(new Error("EIO: no byte was taken, write"), { code: "EIO", syscall: "write" });
+}
+
 /** The CopyError of a failed call on the target or on open data; whatever is no system error comes back as it is. */
 export function volumeError(error: unknown, action: string, path: string): unknown {
   return translated(error, `cannot ${action} ${path}`, kindsAnywhere);

@@ -1,7 +1,7 @@
 import { closeSync, constants, fsyncSync, unlinkSync, writeSync } from "node:fs";
 import type { FileTarget } from "../types.ts";
 import { type Attributes, dressFile } from "./attributes.ts";
-import { volumeError } from "./errors.ts";
+import { bytesTaken, volumeError } from "./errors.ts";
 import type { Placement } from "./placement.ts";
 import { dressFilePooled, pooled } from "./pooled.ts";
 
@@ -23,8 +23,9 @@ export function writeWholeNow(
   const file = placement.create(target, constants.O_WRONLY, settings.attributes.fileMode);
   let open = true;
   try {
-    for (let done = 0; done < bytes.length; )
-      done += writeSync(file.descriptor, bytes, done, bytes.length - done, done);
+    for (let done = 0; done < bytes.length; ) {
+      done += bytesTaken(writeSync(file.descriptor, bytes, done, bytes.length - done, done));
+    }
     const lacks = placement.lacksIn(file.directory, file.descriptor);
     dressFile(file.descriptor, settings.attributes, lacks, settings.setsTimes ? target.modifiedMs : undefined);
     if (settings.fsyncFiles) fsyncSync(file.descriptor);
@@ -50,7 +51,8 @@ export async function writeWholePooled(
   let open = true;
   try {
     for (let done = 0; done < bytes.length; ) {
-      done += (await pooled.write(descriptor, bytes, done, bytes.length - done, done)).bytesWritten;
+      const { bytesWritten } = await pooled.write(descriptor, bytes, done, bytes.length - done, done);
+      done += bytesTaken(bytesWritten);
     }
     const lacks = placement.lacksIn(file.directory, descriptor);
     await dressFilePooled(descriptor, attributes, lacks, setsTimes ? target.modifiedMs : undefined);

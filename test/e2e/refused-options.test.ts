@@ -86,6 +86,12 @@ test.concurrent("help and version are for standard output and succeed", async ()
   expect(version).toMatchObject({ exitCode: 0, stderr: "", stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) });
 });
 
+test.concurrent("help that nobody reads to its end leaves no stack trace", async () => {
+  const { result, child } = startCli(["populate", "--help"]);
+  child.stdout.destroy();
+  expect(await result).toMatchObject({ exitCode: 0, stderr: "" });
+});
+
 test.concurrent("wrong options do not hold a process that is not process 1", async () => {
   const result = await runWith(["populate"]);
   expect(result.exitCode).toBe(2);

@@ -89,15 +89,6 @@ test.concurrent("--files-from takes exactly the listed keys, without a listing",
   expect(scene.emulator.counters).toMatchObject({ list: 0, head: 3, get: 3 });
 });
 
-test.concurrent("a list of keys that cannot be read is a wrong option, and nothing is written", async () => {
-  await using scene = await openScene();
-  put(scene, "a");
-  const missing = `${scene.scratch.path}/no-such-list`;
-  expectRefusal(await scene.run("populate", ["--files-from", missing]), 2, "--files-from", missing, "ENOENT");
-  expectRefusal(await scene.run("populate", ["--files-from", scene.scratch.path]), 2, "--files-from", "EISDIR");
-  expect(await pathsIn(scene.target)).toEqual([]);
-});
-
 test.concurrent("--files-from reads standard input, and names a key that does not exist", async () => {
   await using scene = await openScene();
   put(scene, "a");
@@ -106,6 +97,21 @@ test.concurrent("--files-from reads standard input, and names a key that does no
 
   expect(result).toMatchObject({ exitCode: 4, report: { failures: [{ key: "data/missing", kind: "missing" }] } });
   expect(await pathsIn(scene.target)).toEqual(["a"]);
+});
+
+test.concurrent("a list of keys that cannot be read is a wrong option, and nothing was written", async () => {
+  await using scene = await openScene();
+  put(scene, "a");
+  const directory = await scene.scratch.directory("list");
+  for (const [file, why] of [
+    [`${directory}/missing`, "no such file"],
+    [directory, "is a directory"],
+  ] as const) {
+    for (const verb of ["populate", "copy"] as const) {
+      expectRefusal(await scene.run(verb, ["--files-from", file]), 2, "--files-from", file, why);
+      expect(await pathsIn(scene.target)).toEqual([]);
+    }
+  }
 });
 
 test.concurrent("a path without a slash takes one object under its base name", async () => {

@@ -178,6 +178,40 @@ test("empty pages before the first key are passed over, and none at all is nothi
   expect(await drive(world.clock, firstFilledPage({ prefix: "none" }, world, never))).toBeUndefined();
 });
 
+test.for([0, 1])(
+  "a listing that goes on without a key, after %i of them, is given up after --retry-for",
+  async (keys) => {
+    const world = makeWorld({ retryForMs: 60_000 });
+    const listPage = async ({ prefix, continuationToken = "0" }: ListPosition): Promise<PageWithNext> => {
+      await world.clock.sleep(1000, never);
+      const number = Number(continuationToken);
+      const page = number < keys ? pageOf(entryOf(String(number))) : pageOf();
+      return { ...page, next: { prefix, continuationToken: String(number + 1) } };
+    };
+    const parts = { ...world, source: { ...circle(0, 1, 1), listPage } };
+    const reading: Promise<unknown> = keys > 0 ? collect(pagesOfAll(parts)) : firstFilledPage(all, parts, never);
+    const beganMs = world.clock.nowMs();
+    await expect(drive(world.clock, reading)).rejects.toMatchObject({
+      kind: "outage",
+      message: expect.stringMatching(/hold no key; nothing has gone on for 1 min \(--retry-for\)$/),
+    });
+    expect(world.clock.nowMs() - beganMs).toBeLessThan(65_000);
+  },
+);
+
+test("empty pages between keys are waited through, as long as keys come again within --retry-for", async () => {
+  const world = makeWorld({ retryForMs: 60_000 });
+  const listPage = async ({ prefix, continuationToken = "0" }: ListPosition): Promise<PageWithNext> => {
+    await world.clock.sleep(1000, never);
+    const number = Number(continuationToken);
+    const page = number % 50 === 0 ? pageOf(entryOf(String(1000 + number))) : pageOf();
+    return { ...page, next: number === 200 ? undefined : { prefix, continuationToken: String(number + 1) } };
+  };
+  const parts = { ...world, source: { ...circle(0, 1, 1), listPage } };
+  const pages = await drive(world.clock, collect(pagesOfAll(parts)));
+  expect(pages.flatMap(({ entries }) => entries)).toHaveLength(5);
+});
+
 test("pages count against the limit before they come, in pieces that fit it", async () => {
   const bytesPerSecond = 500_000;
   const world = filled(2000, { bytesPerSecond });

@@ -45,6 +45,13 @@ test("the reader of a named pipe gets the report", async () => {
   expect(JSON.parse(text).schema).toBe("oss-populator.report/v1");
 });
 
+test("a named pipe without a reader is given up, with a warning", { timeout: 30_000 }, async () => {
+  await using folder = await temporaryFolder();
+  const pipe = join(folder.path, "pipe");
+  await promisify(execFile)("mkfifo", [pipe]);
+  expect(await writeReport(reportWith(), pipe)).toBe(`cannot write the report to ${pipe}: nobody reads it`);
+});
+
 test("secrets and control characters of failures do not reach the report", async () => {
   await using folder = await temporaryFolder();
   const path = join(folder.path, "report.json");

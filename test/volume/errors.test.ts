@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { CopyError } from "../../src/errors.ts";
-import { errnoOf, nameError, volumeError } from "../../src/volume/errors.ts";
+import { bytesTaken, errnoOf, nameError, volumeError } from "../../src/volume/errors.ts";
 import { parseIdentity } from "../../src/volume/identity.ts";
 import { SlowCalls } from "../../src/volume/slow-calls.ts";
 
@@ -48,6 +48,21 @@ it("what is no system error is not dressed up as one", () => {
     expect(volumeError(error, "write", "/a")).toBe(error);
     expect(errnoOf(error)).toBeUndefined();
   }
+});
+
+it("a write that takes no byte and reports nothing is an I/O error, not a reason to go on for ever", () => {
+  expect([1, 4096].map(bytesTaken)).toEqual([1, 4096]);
+  const zero = (): unknown => {
+    try {
+      return bytesTaken(0);
+    } catch (error) {
+      return volumeError(error, "write", "/t/f");
+    }
+  };
+  expect(zero()).toMatchObject({
+    kind: "volume",
+    message: "cannot write /t/f: the device reported an I/O error (EIO)",
+  });
 });
 
 it("the identity is the one that file permissions are checked against", () => {

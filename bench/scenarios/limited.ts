@@ -1,5 +1,5 @@
 /** `--throughput` against the server's own count of what left it in each second. */
-import { mkdir, mkdtemp, readFile, rm, truncate } from "node:fs/promises";
+import { mkdtemp, readFile, truncate } from "node:fs/promises";
 import { join } from "node:path";
 import { emptyLargeFiles } from "../folders.ts";
 import { measure } from "../measure.ts";
@@ -61,7 +61,6 @@ export async function limited(bench: Bench): Promise<ScenarioResult> {
   // Targets and the server's log are no business of a disk: one that others keep busy holds them up for a second.
   using memory = await memoryFolder();
   const logFile = join(memory.path, "answers.log");
-  const target = join(memory.path, "target");
   await using server = await FileServer.start(folder);
   const served = limitsMBps.flatMap((limitMBps) => loadsOf(limitMBps, bench.quick ? quickSeconds : seconds));
   const sets = Object.fromEntries(served.map(({ prefix, batches }) => [prefix, batches]));
@@ -72,8 +71,7 @@ export async function limited(bench: Bench): Promise<ScenarioResult> {
       name: `${limitMBps} MBps, ${name}`,
       async run() {
         await truncate(logFile);
-        await rm(target, { recursive: true, force: true }); // memory has no use for what earlier runs left
-        await mkdir(target);
+        const target = await memory.fresh();
         const job = { ...server.http, shape: "mixed", bucket, prefix, target, workPath: folder } as const;
         const command = ours.command(job);
         const args = [...command.args, "--throughput", String(limitMBps)];

@@ -10,13 +10,14 @@ export function driver(
   name: string,
   workPath: string,
   [script = "", ...args]: readonly string[],
-  change: (command: Command) => Command = (command) => command,
+  change: (command: Command) => Command | Promise<Command> = (command) => command,
 ): Contender {
   const path = besideThis(`../drivers/${script}`);
   return {
     name,
     async run() {
-      const measured = await measure(change({ program: process.execPath, args: [path, ...args] }), workPath);
+      const command = await change({ program: process.execPath, args: [path, ...args] });
+      const measured = await measure(command, workPath);
       const { seconds, cpuSeconds } = JSON.parse(measured.output) as { seconds: number; cpuSeconds: number }; // Our drivers print it.
       return { ...measured, wallSeconds: seconds, cpuSeconds };
     },

@@ -68,6 +68,16 @@ export const peakMiB: Metric = {
   of: (sample) => sample.peakRssBytes / 2 ** 20 || Number.NaN,
 };
 
+/** How much of so many objects a second was reached. */
+export function shareOf(objectsPerSecond: number, objects: number): Metric {
+  return {
+    title: "share of the ceiling",
+    digits: 2,
+    better: "more",
+    of: (sample) => objects / sample.wallSeconds / objectsPerSecond,
+  };
+}
+
 /** Rate and cost of so many bytes. */
 export function byteMetrics(bytes: number): Metric[] {
   return [

@@ -1,15 +1,17 @@
 /** Everybody copies the same objects from the same server into an empty folder. */
-import { existsSync, rmSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { mkdtemp, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { driver } from "../drivers/driver.ts";
 import { countTree, emptyLargeFiles, RunFolders } from "../folders.ts";
 import { type Command, type Measurement, measure } from "../measure.ts";
+import { memoryFolder } from "../memory.ts";
 import type { Job, Peer, Shape } from "../peers/peer.ts";
 import { byteMetrics, type Metric, objectMetrics, peakMiB, type ScenarioResult, wallSeconds } from "../result.ts";
 import { type Contender, inRounds } from "../rounds.ts";
+import { nginxProgram } from "../server/configuration.ts";
 import { type Batch, MiB, type StoredFile, totalBytes } from "../server/data-set.ts";
-import { bucket, FileServer, nginxProgram, type Served } from "../server/nginx.ts";
+import { bucket, FileServer, type Served } from "../server/nginx.ts";
 import type { Bench, Scenario } from "./scenario.ts";
 
 interface Work {
@@ -29,7 +31,6 @@ interface Work {
 type Limit = "server" | "receive" | "write";
 
 const prefix = "set/";
-const memoryPath = "/dev/shm";
 const fioProgram = "/usr/bin/fio";
 const receiveConnections: Readonly<Record<Shape, number>> = { large: 8, small: 64, mixed: 32 };
 const large: Batch = { name: "large", count: 4, sizeBytes: 512 * MiB };
@@ -118,15 +119,11 @@ export const copyScenarios: Readonly<Record<string, Scenario>> = Object.fromEntr
 async function runWork(work: Work, bench: Bench): Promise<ScenarioResult> {
   if (nginxProgram() === undefined) throw new Error("nginx is not installed (bench/peers/install gets it)");
   const folder = await mkdtemp(join(bench.workPath, `${work.name}-`));
-  const targets = work.inMemory ? await mkdtemp(join(memoryPath, "oss-populator-bench-")) : bench.workPath;
-  const removeMemory = (): void => {
-    if (work.inMemory) rmSync(targets, { recursive: true, force: true });
-  };
-  process.once("exit", removeMemory); // when a bench is interrupted
+  using memory = work.inMemory ? await memoryFolder() : undefined;
   try {
-    await using folders = await RunFolders.open(targets);
+    await using folders = await RunFolders.open(memory?.path ?? bench.workPath);
     await using server = await FileServer.start(folder);
-    const files = await server.serve(prefix, bench.quick ? work.quickBatches : work.batches);
+    const files = await server.serve({ [prefix]: bench.quick ? work.quickBatches : work.batches });
     const served = work.tls ? server.https : server.http;
     const job = { ...served, shape: work.shape, bucket, prefix, workPath: folder };
     const race = { work, served, job, files, folders };
@@ -140,8 +137,6 @@ async function runWork(work: Work, bench: Bench): Promise<ScenarioResult> {
     return { name: work.name, title, metrics: metricsOf(work, files), ...rounds };
   } finally {
     await emptyLargeFiles(folder);
-    process.off("exit", removeMemory);
-    removeMemory();
   }
 }
 
@@ -188,28 +183,15 @@ async function limiting(limits: readonly Limit[], race: Race): Promise<Contender
   await writeFile(paths, files.map(({ key }) => `/${bucket}/${key}`).join("\n"));
   const connections = String(receiveConnections[work.shape]);
   const makers: Readonly<Record<Limit, () => Contender>> = {
-    server: () => driver("server alone", job, ["flood.ts", String(served.port), "8", paths]),
+    server: () => driver("server alone", job.workPath, ["flood.ts", String(served.port), "8", paths]),
     receive: () => {
       const ca = served.caFile === undefined ? [] : [served.caFile];
-      return driver("receive and discard", job, ["receive.ts", served.url, connections, list, ...ca]);
+      return driver("receive and discard", job.workPath, ["receive.ts", served.url, connections, list, ...ca]);
     },
     write: () => fio(race),
   };
   const possible = limits.filter((limit) => limit !== "write" || existsSync(fioProgram));
   return possible.map((limit) => makers[limit]());
-}
-
-/** The driver's own clock counts: it leaves out the start of the program. */
-function driver(name: string, { workPath }: Race["job"], [script = "", ...args]: readonly string[]): Contender {
-  const path = fileURLToPath(new URL(`../drivers/${script}`, import.meta.url));
-  return {
-    name,
-    async run() {
-      const measured = await measure({ program: process.execPath, args: [path, ...args] }, workPath);
-      const { seconds, cpuSeconds } = JSON.parse(measured.output) as { seconds: number; cpuSeconds: number }; // Our drivers print it.
-      return { ...measured, wallSeconds: seconds, cpuSeconds };
-    },
-  };
 }
 
 function fio({ job, files, folders }: Race): Contender {

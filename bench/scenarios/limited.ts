@@ -1,11 +1,16 @@
 /** `--throughput` against the server's own count of what left it in each second. */
-import { startEmulatorProcess } from "../../test/emulator/process.ts";
-import { RunFolders } from "../folders.ts";
+import { mkdtemp, readFile, truncate } from "node:fs/promises";
+import { join } from "node:path";
+import { emptyLargeFiles } from "../folders.ts";
 import { measure } from "../measure.ts";
+import { memoryFolder } from "../memory.ts";
 import { ours } from "../peers/ours.ts";
-import { alibabaKeys } from "../peers/peer.ts";
 import { type Metric, peakMiB, type Sample, type ScenarioResult, wallSeconds } from "../result.ts";
 import { type Contender, inRounds } from "../rounds.ts";
+import { nginxProgram } from "../server/configuration.ts";
+import { type Batch, totalBytes } from "../server/data-set.ts";
+import { bucket, FileServer } from "../server/nginx.ts";
+import { sentInAll, sentPerSecond } from "../server/sent.ts";
 import type { Bench } from "./scenario.ts";
 
 const limitsMBps = [20, 100];
@@ -13,13 +18,18 @@ const seconds = 8;
 const quickSeconds = 3;
 const megabyte = 1e6;
 
-/** Flags of the emulator for objects of about so many bytes in all. */
-const loads: Readonly<Record<string, (bytes: number) => string[]>> = {
-  large: (bytes) => ["--large", `2x${Math.round(bytes / 2)}`],
-  small: (bytes) => ["--small", `${Math.round(bytes / 65_536)}x64KiB`],
+/** Objects of about so many bytes in all. */
+const loads: Readonly<Record<string, (bytes: number) => Batch[]>> = {
+  large: (bytes) => [{ name: "large", count: 2, sizeBytes: Math.round(bytes / 2) }],
+  small: (bytes) => [{ name: "small", count: Math.round(bytes / 65_536), sizeBytes: 65_536 }],
   mixed: (bytes) => [
-    ...["--large", `1x${Math.round(bytes / 2)}`, "--small", `${Math.round(bytes / 4 / 34_816)}x4KiB-64KiB`],
-    ...["--large", `${Math.max(1, Math.round(bytes / 4 / (4.5 * megabyte)))}x1MB-8MB`],
+    { name: "large", count: 1, sizeBytes: Math.round(bytes / 2) },
+    { name: "small", count: Math.round(bytes / 4 / 34_816), sizeBytes: { min: 4096, max: 65_536 } },
+    {
+      name: "large",
+      count: Math.max(1, Math.round(bytes / 4 / (4.5 * megabyte))),
+      sizeBytes: { min: megabyte, max: 8 * megabyte },
+    },
   ],
 };
 
@@ -34,53 +44,65 @@ const metrics = [
   percent("mean second, % off", "meanPercent"),
   percent("most above, %", "abovePercent"),
   wallSeconds,
+  { title: "CPU s", digits: 1, better: "less", of: ({ cpuSeconds }: Sample) => cpuSeconds },
   peakMiB,
-];
+] as const;
+
+interface Load {
+  readonly limitMBps: number;
+  readonly name: string;
+  readonly prefix: string;
+  readonly batches: readonly Batch[];
+}
 
 export async function limited(bench: Bench): Promise<ScenarioResult> {
-  await using folders = await RunFolders.open(bench.workPath);
-  const contenders = limitsMBps.flatMap((limit) =>
-    Object.entries(loads).map(([load, flags]): Contender => {
-      const bytes = limit * megabyte * (bench.quick ? quickSeconds : seconds);
-      return { name: `${limit} MBps, ${load}`, run: () => run(bench, folders, limit, flags(bytes)) };
-    }),
-  );
+  if (nginxProgram() === undefined) throw new Error("nginx is not installed (bench/peers/install gets it)");
+  const folder = await mkdtemp(join(bench.workPath, "limited-"));
+  // Targets and the server's log are no business of a disk: one that others keep busy holds them up for a second.
+  using memory = await memoryFolder();
+  const logFile = join(memory.path, "answers.log");
+  await using server = await FileServer.start(folder);
+  const served = limitsMBps.flatMap((limitMBps) => loadsOf(limitMBps, bench.quick ? quickSeconds : seconds));
+  const sets = Object.fromEntries(served.map(({ prefix, batches }) => [prefix, batches]));
+  const files = await server.serve(sets, { logFile });
+  const contenders = served.map(({ limitMBps, name, prefix }): Contender => {
+    const dueBytes = totalBytes(files.filter(({ key }) => key.startsWith(prefix)));
+    return {
+      name: `${limitMBps} MBps, ${name}`,
+      async run() {
+        await truncate(logFile);
+        const target = await memory.fresh();
+        const job = { ...server.http, shape: "mixed", bucket, prefix, target, workPath: folder } as const;
+        const command = ours.command(job);
+        const args = [...command.args, "--throughput", String(limitMBps)];
+        const measured = await measure({ ...command, args }, folder);
+        return { ...measured, extra: deviations(await readFile(logFile, "utf8"), dueBytes, limitMBps * megabyte) };
+      },
+    };
+  });
+  const rounds = await inRounds(contenders, bench.rounds);
+  await emptyLargeFiles(folder);
   const title =
-    "oss-populator --throughput: bytes that left the server in each whole second after the first, against the limit.";
-  return { name: "limited", title, metrics, ...(await inRounds(contenders, bench.rounds)) };
+    "oss-populator --throughput into memory: bytes that left the server (nginx, by its log) in each whole second after the first, against the limit.";
+  return { name: "limited", title, metrics, ...rounds };
 }
 
-async function run(
-  bench: Bench,
-  folders: RunFolders,
-  limitMBps: number,
-  flags: readonly string[],
-): Promise<Omit<Sample, "contender" | "round">> {
-  const target = await folders.fresh();
-  const { id, secret } = { id: alibabaKeys.OSS_ACCESS_KEY_ID, secret: alibabaKeys.OSS_ACCESS_KEY_SECRET };
-  await using emulator = await startEmulatorProcess([
-    ...["--prefix", "set/", "--access-key-id", id, "--access-key-secret", secret, ...flags],
-  ]);
-  const { url, bucket } = emulator.ready;
-  const job = {
-    shape: "mixed",
-    url,
-    caFile: undefined,
-    bucket,
-    prefix: "set/",
-    target,
-    workPath: bench.workPath,
-  } as const;
-  const command = ours.command(job);
-  const args = [...command.args, "--throughput", String(limitMBps)];
-  const measured = await measure({ ...command, args }, bench.workPath, target);
-  return { ...measured, extra: deviations(await emulator.control.bytesSentPerSecond(), limitMBps * megabyte) };
+function loadsOf(limitMBps: number, wholeSeconds: number): Load[] {
+  return Object.entries(loads).map(([name, batches]) => ({
+    limitMBps,
+    name,
+    prefix: `${limitMBps}-${name}/`,
+    batches: batches(limitMBps * megabyte * wholeSeconds),
+  }));
 }
 
-/** Leaves out the first second, which finds the kernel's buffers empty, and the last, which is not whole. */
-function deviations(perSecond: readonly number[], limit: number): Record<string, number> {
-  const end = perSecond.findLastIndex((bytes) => bytes > 0);
-  const off = perSecond.slice(1, end).map((bytes) => (bytes / limit - 1) * 100);
+/** Leaves out the first second, which holds the start, and the last, which is not whole. */
+function deviations(log: string, dueBytes: number, limit: number): Record<string, number> {
+  const sentBytes = sentInAll(log);
+  if (sentBytes < dueBytes) throw new Error(`the server counted ${sentBytes} bytes of ${dueBytes}`);
+  const off = sentPerSecond(log)
+    .slice(1)
+    .map((bytes) => (bytes / limit - 1) * 100);
   if (off.length === 0) throw new Error("the run was too short for a whole second");
   const sizes = off.map(Math.abs);
   return {

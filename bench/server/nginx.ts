@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { type AddressInfo, connect, createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Certificate, makeCertificate } from "../../test/emulator/certificate.ts";
+import { configuration, nginxProgram, type ServeOptions } from "./configuration.ts";
 import { type Batch, type StoredFile, writeDataSet } from "./data-set.ts";
 import { ListingServer } from "./listing-server.ts";
 
@@ -57,14 +57,19 @@ export class FileServer implements AsyncDisposable {
     return { url: `https://127.0.0.1:${this.#ports.https}`, port: this.#ports.https, caFile };
   }
 
-  /** Serves these files, under `prefix`, instead of the ones before. */
-  async serve(prefix: string, batches: readonly Batch[]): Promise<readonly StoredFile[]> {
+  /** Serves the files of these sets, each under its prefix, instead of the ones before. */
+  async serve(
+    sets: Readonly<Record<string, readonly Batch[]>>,
+    options: ServeOptions = {},
+  ): Promise<readonly StoredFile[]> {
     const root = join(this.#directory, "files", bucket);
     await this.#stop();
     await rm(root, { recursive: true, force: true });
-    const files = await writeDataSet(root, prefix, batches);
+    const files: StoredFile[] = [];
+    for (const [prefix, batches] of Object.entries(sets)) files.push(...(await writeDataSet(root, prefix, batches)));
+    files.sort((a, b) => (a.key < b.key ? -1 : 1));
     this.#listing.files = files;
-    await writeFile(join(this.#directory, "nginx.conf"), this.#configuration(files));
+    await writeFile(join(this.#directory, "nginx.conf"), this.#configuration(files, options));
     const config = ["-p", this.#directory, "-e", join(this.#directory, "error.log"), "-c", "nginx.conf"];
     const child = spawn(nginxProgram() ?? "nginx", config, { stdio: ["ignore", "ignore", "inherit"] });
     const kill = (): void => {
@@ -83,6 +88,11 @@ export class FileServer implements AsyncDisposable {
     await this.#certificate[Symbol.asyncDispose]();
   }
 
+  #configuration(files: readonly StoredFile[], options: ServeOptions): string {
+    const ports = { ...this.#ports, listing: this.#listing.port };
+    return configuration({ ...options, bucket, virtualHost, directory: this.#directory, ports, files });
+  }
+
   async #stop(): Promise<void> {
     const child = this.#child;
     if (child === undefined) return;
@@ -91,48 +101,6 @@ export class FileServer implements AsyncDisposable {
     child.kill("SIGTERM");
     await ended;
   }
-
-  #configuration(files: readonly StoredFile[]): string {
-    const certificateFile = join(this.#directory, "certificate.pem");
-    const crcs = files.map(({ key, crc64 }) => `"/${bucket}/${key}" ${crc64};`).join("\n");
-    const listen = (more: string): string =>
-      `listen 127.0.0.1:${this.#ports.http} ${more}; listen 127.0.0.1:${this.#ports.https} ssl ${more};`;
-    const root = join(this.#directory, "files");
-    const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((n) => `${n}_temp_path tmp;`).join(" ");
-    return `
-daemon off; pid nginx.pid; worker_processes 2; worker_rlimit_nofile 65536; ${process.getuid?.() === 0 ? "user root;" : ""}
-events { worker_connections 8192; }
-http {
-  ${temporary}
-  access_log off; sendfile on; tcp_nopush on; tcp_nodelay on;
-  keepalive_requests 100000000; keepalive_timeout 600s; open_file_cache max=30000 inactive=600s; open_file_cache_valid 600s;
-  map_hash_max_size 262144; map_hash_bucket_size 256;
-  map $uri $crc { default ""; ${crcs} }
-  upstream listing { server 127.0.0.1:${this.#listing.port}; keepalive 8; }
-  ssl_protocols TLSv1.2 TLSv1.3; ssl_certificate ${certificateFile}; ssl_certificate_key ${certificateFile}; ssl_session_cache shared:tls:10m;
-  default_type application/octet-stream;
-  add_header x-oss-hash-crc64ecma $crc; add_header x-oss-object-type Multipart; add_header x-oss-request-id $request_id;
-  proxy_http_version 1.1; proxy_set_header Connection "";
-  server {
-    ${listen("default_server")}
-    root ${root};
-    location = /${bucket} { proxy_pass http://listing; }
-    location = /${bucket}/ { proxy_pass http://listing; }
-  }
-  server {
-    ${listen("")}
-    server_name ${virtualHost};
-    root ${root}/${bucket};
-    location = / { proxy_pass http://listing; }
-  }
-}
-`;
-  }
-}
-
-export function nginxProgram(): string | undefined {
-  const folders = [...(process.env.PATH ?? "").split(":"), "/usr/sbin", "/usr/local/sbin"];
-  return folders.map((folder) => join(folder, "nginx")).find((path) => existsSync(path));
 }
 
 async function freePort(): Promise<number> {

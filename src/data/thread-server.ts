@@ -14,9 +14,6 @@ import {
 
 /** How often counters are told. */
 const statsMs = 100;
-/** Copied objects that are worth a message of their own; fewer wait this long for company, while others are running. */
-const manyCopied = 32;
-const companyMs = 1;
 
 /** A signal of the main thread, for as long as calls of this thread depend on it. */
 interface RemoteSignal {
@@ -34,7 +31,6 @@ export class ThreadServer {
   #replies: Reply[] = [];
   #copied: number[] = [];
   #flushing = false;
-  #company: NodeJS.Timeout | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   /** `signing` is what `plane` signs with. */
@@ -102,11 +98,8 @@ export class ThreadServer {
     this.#running--;
     if (reply) this.#replies.push(reply);
     if (this.#flushing) return;
-    if (!reply && this.#running > 0 && this.#copied.length < 2 * manyCopied) {
-      this.#company ??= setTimeout(() => this.#send({ stats: false }), companyMs);
-      return;
-    }
-    // What ends in this turn of the loop goes along.
+    // What ends in this turn of the loop goes along. More is not waited for: what has ended keeps its place among the open
+    // requests until it is told, and a busy loop has long turns anyway.
     this.#flushing = true;
     setImmediate(() => this.#send({ stats: this.#running === 0 }));
   }
@@ -138,17 +131,14 @@ export class ThreadServer {
   }
 
   #send({ stats } = { stats: true }): void {
-    const last = stats || this.#running === 0; // the last of all may have joined
     const message: FromThread = {
       replies: this.#replies,
       copied: this.#copied,
-      stats: last ? this.#plane.stats() : undefined,
+      stats: stats ? this.#plane.stats() : undefined,
     };
     this.#replies = [];
     this.#copied = [];
     this.#flushing = false;
-    clearTimeout(this.#company);
-    this.#company = undefined;
     this.#port.postMessage(message);
   }
 

@@ -2,6 +2,8 @@ import type { Clock } from "../types.ts";
 
 /** Tokens that an idle bucket keeps, as time at the limit; the contract allows 100 ms. */
 const burstMs = 20;
+/** Shortest sleep: each small object by itself would cost a wake-up of every thread. Well below `burstMs`, for a sleep may end late. */
+const leastSleepMs = 5;
 /** Time's worth that one request asks for: with the burst it stays below the 5 % that the contract allows in a second. */
 export const grantMs = 20;
 
@@ -15,6 +17,7 @@ export class Limiter {
   readonly #bytesPerMs: number;
   readonly #clock: Clock;
   #levelAtMs = Number.NEGATIVE_INFINITY;
+  #queued = 0;
   /** Settles when the last in the queue has taken its tokens or left; never rejects. */
   #lastTurn: Promise<void> = Promise.resolve();
 
@@ -28,6 +31,11 @@ export class Limiter {
     return this.#bytesPerMs * grantMs;
   }
 
+  /** Whether `take` would not wait. */
+  get ready(): boolean {
+    return this.#queued === 0 && this.#waitMs() <= 0;
+  }
+
   /**
    * Waits for its turn, first come first served; resolves with the milliseconds waited. Rejects with the signal's reason,
    * at the latest when its turn comes, and then has taken nothing.
@@ -36,14 +44,18 @@ export class Limiter {
     const before = this.#lastTurn;
     const { promise, resolve: endTurn } = Promise.withResolvers<void>();
     this.#lastTurn = promise;
+    this.#queued++;
     const askedMs = this.#clock.nowMs();
     try {
       await before;
       signal.throwIfAborted();
       // Asked anew after each sleep: bytes may have come unasked meanwhile.
-      for (let waitMs = this.#waitMs(); waitMs > 0; waitMs = this.#waitMs()) await this.#clock.sleep(waitMs, signal);
+      for (let waitMs = this.#waitMs(); waitMs > 0; waitMs = this.#waitMs()) {
+        await this.#clock.sleep(Math.max(leastSleepMs, waitMs), signal);
+      }
       this.charge(bytes);
     } finally {
+      this.#queued--;
       endTurn();
     }
     return this.#clock.nowMs() - askedMs;

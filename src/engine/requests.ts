@@ -100,10 +100,13 @@ export class Requests {
   }
 
   /** As `begin`, where there is nothing to wait for; otherwise undefined. */
-  tryBegin({ operation, bufferBytes }: RequestKind): Attempt | undefined {
-    if (this.#parts.limiter) return undefined;
-    const permit = this.#parts.admission.tryAcquire(bufferBytes);
-    return permit && this.#attempt(permit, operation);
+  tryBegin({ operation, bodyBytes, bufferBytes }: RequestKind): Attempt | undefined {
+    const { admission, limiter } = this.#parts;
+    if (limiter && bodyBytes > 0 && !limiter.ready) return undefined;
+    const permit = admission.tryAcquire(bufferBytes);
+    if (!permit) return undefined;
+    limiter?.charge(bodyBytes);
+    return this.#attempt(permit, operation);
   }
 
   #attempt(permit: Permit, operation: Operation): Attempt {

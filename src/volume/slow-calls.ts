@@ -4,7 +4,8 @@ const sampleSize = 64;
 
 /** Watches how long synchronous calls take; once slow, always slow, as cloud disks and network filesystems are. */
 export class SlowCalls {
-  #durationsMs: number[] = [];
+  #seen = 0;
+  #slowSeen = 0;
   #slow = false;
 
   get slow(): boolean {
@@ -13,10 +14,12 @@ export class SlowCalls {
 
   took(durationMs: number): void {
     if (this.#slow) return;
-    this.#durationsMs.push(durationMs);
-    if (this.#durationsMs.length < sampleSize) return;
-    const sorted = this.#durationsMs.toSorted((a, b) => a - b);
-    this.#slow = (sorted[sampleSize / 2] ?? 0) > slowMs;
-    this.#durationsMs = [];
+    this.#seen++;
+    if (durationMs > slowMs) this.#slowSeen++;
+    // Nothing to come could lower the median of this sample any more, and each call of a slow disk holds up this thread.
+    this.#slow = this.#slowSeen >= sampleSize / 2;
+    if (this.#seen < sampleSize) return;
+    this.#seen = 0;
+    this.#slowSeen = 0;
   }
 }

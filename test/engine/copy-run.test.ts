@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { createDecision } from "../../src/engine/decide-copy.ts";
 import { SpaceBudget } from "../../src/engine/space-budget.ts";
 import { TooManyFailures } from "../../src/engine/too-many-failures.ts";
@@ -36,6 +36,16 @@ test("requests and buffers stay within their bounds", async () => {
   expectCopied(world);
   expect(world.bucket.mostOpen).toBeLessThanOrEqual(3);
   expect(world.plane.mostBufferBytes).toBeLessThanOrEqual(128);
+});
+
+test("under a limit, what is granted at once begins at once", async () => {
+  const sizes = Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`k${String(i).padStart(2, "0")}`, 5]));
+  const world = fill(makeWorld({ bytesPerSecond: 4000, mostRequests: 40, mostBytes: 1024 }), sizes);
+  using copyWholes = vi.spyOn(world.plane, "copyWholes");
+  const entries = [...world.bucket.objects.keys()].map((key) => world.bucket.entry(key));
+  await copyWorld(world, { pages: () => pagesOf(pageOf(...entries)) });
+  expectCopied(world);
+  expect(copyWholes.mock.calls.length).toBeLessThanOrEqual(40 / 3);
 });
 
 test("many large objects at once do not block each other", async () => {

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { Limiter } from "../../src/engine/limiter.ts";
 import { rangeBytes } from "../../src/engine/range-size.ts";
 import { drive, FakeClock, turn } from "../support/fake-clock.ts";
@@ -88,6 +88,30 @@ test("a saturated limit is used to within 5 %", async () => {
   expect(total / 20).toBeGreaterThan(bytesPerSecond * 0.95);
   expect(total / 20).toBeLessThan(bytesPerSecond * 1.05);
   expect(worstSecond(received)).toBeLessThanOrEqual(bytesPerSecond * 1.05);
+});
+
+test("what falls due within 5 ms is granted in one wake-up", async () => {
+  const clock = new FakeClock();
+  const sleep = vi.spyOn(clock, "sleep");
+  const limiter = new Limiter(bytesPerSecond, clock);
+  const takes = Array.from({ length: 1000 }, () => limiter.take(1000, never));
+  await drive(clock, Promise.all(takes));
+  expect(clock.nowMs()).toBeLessThan(1000);
+  expect(sleep.mock.calls.length).toBeLessThanOrEqual(1000 / 5);
+});
+
+test("it is ready while there are tokens and nobody waits", async () => {
+  const clock = new FakeClock();
+  const limiter = new Limiter(1000, clock);
+  expect(limiter.ready).toBe(true);
+  await limiter.take(100, never);
+  expect(limiter.ready).toBe(false);
+  const waiting = limiter.take(100, never);
+  await clock.advance(99);
+  expect(limiter.ready).toBe(false);
+  await drive(clock, waiting);
+  await clock.advance(100);
+  expect(limiter.ready).toBe(true);
 });
 
 test("bytes that were granted and never came do not come on top later", async () => {

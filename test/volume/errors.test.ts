@@ -72,6 +72,14 @@ it("the identity is the one that file permissions are checked against", () => {
   expect(parseIdentity("Name:\tnode\nCapEff:\nUid:\t1\t2\t3\t4\n").overridesPermissions).toBe(false);
 });
 
+it("calls are slow as soon as half of a sample are, however many are to come", () => {
+  const calls = new SlowCalls();
+  for (let i = 0; i < 31; i++) calls.took(8);
+  expect(calls.slow).toBe(false);
+  calls.took(8);
+  expect(calls.slow).toBe(true);
+});
+
 it("calls are slow when most of them are, and then for good", () => {
   const calls = new SlowCalls();
   for (let i = 0; i < 64; i++) calls.took(i % 3 === 0 ? 100 : 0.05);

@@ -24,7 +24,7 @@ test("the end of an object is told in the same turn, though others are still run
   const { port1, port2 } = new MessageChannel();
   const signing = { credentials: { accessKeyId: "i", accessKeySecret: "s" }, clockOffsetMs: 0 };
   // Of a plane it needs no more than these here.
-  new ThreadServer(port1, plane as unknown as LocalPlane, signing).start();
+  new ThreadServer(port1, plane as unknown as LocalPlane, signing).start([]);
   const told: unknown[] = [];
   port2.on("message", ({ copied }) => told.push(...copied));
   const requests = ["a", "b", "c"].map((key) => ({ key, etag: "e", target }));

@@ -6,8 +6,8 @@ import { toJson } from "./escape.ts";
 import { type Redact, redactNothing } from "./redact.ts";
 import { codeOf, messageOf, writeFully } from "./write-fully.ts";
 
-const STDOUT = 1;
-const STDOUT_PATIENCE_MS = 10_000;
+const stdout = 1;
+const stdoutPatienceMs = 10_000;
 
 /**
  * Writes the report to a file, atomically and durably, or for `-` to standard output. A failure is not thrown: it comes
@@ -30,7 +30,7 @@ export async function writeReport(
 }
 
 function writeToStdout(bytes: Buffer): void {
-  if (writeFully(STDOUT, bytes, STDOUT_PATIENCE_MS) < bytes.length) throw new Error("nobody reads it");
+  if (writeFully(stdout, bytes, stdoutPatienceMs) < bytes.length) throw new Error("nobody reads it");
 }
 
 async function writeToFile(bytes: Buffer, target: string): Promise<void> {

@@ -2,11 +2,12 @@ import pLimit from "p-limit";
 import { chooseCheck } from "../checksum/check.ts";
 import { CopyError } from "../errors.ts";
 import type { ExistingFile, ObjectEntry, ObjectSource, SafePath, Verification } from "../types.ts";
+import { readsDirectly } from "./archive.ts";
 import { compareKeys } from "./key-order.ts";
 import type { Ledger } from "./ledger.ts";
 import { LinkedAbort } from "./linked-abort.ts";
 import type { Pages } from "./listing.ts";
-import { type PathRules, Planner } from "./plan.ts";
+import { archived, needsProbe, type PathRules, Planner } from "./plan.ts";
 import type { Requests } from "./requests.ts";
 import { isObjectsOwn } from "./retry.ts";
 import { SourceDigest } from "./source-digest.ts";
@@ -69,6 +70,7 @@ class Verifier {
   readonly #local: AsyncGenerator<LocalFile> | undefined;
   #file: LocalFile | undefined;
   #previous = "";
+  #archive: Promise<boolean> | undefined;
 
   constructor(prefix: string, parts: VerifyParts, options: VerifyOptions, signal: AbortSignal) {
     this.#prefix = prefix;
@@ -125,8 +127,7 @@ class Verifier {
     if (planned.status === "nothing") {
       ledger.matched(entry, undefined);
     } else if (planned.status === "refused") {
-      if (this.#options.unsupported === "skip") ledger.skipped(entry, planned.error.message);
-      else this.#failed(entry, planned.error);
+      this.#refused(entry, planned.error);
     } else {
       const { path } = planned.task.target;
       while (this.#file && compareKeys(this.#file.path, path) < 0) await this.#extra(this.#file);
@@ -150,9 +151,10 @@ class Verifier {
     if (signal.aborted) return;
     try {
       const { lengthProves } = this.#options;
+      if (found === undefined && needsProbe(entry) && !(await this.#readsArchive(entry))) throw archived(entry);
       ledger.matched(entry, await proofOf({ entry, path, found, lengthProves }, this.#parts, signal));
     } catch (error) {
-      if (isObjectsOwn(error) && !signal.aborted) this.#failed(entry, error);
+      if (isObjectsOwn(error) && !signal.aborted) this.#refused(entry, error);
       else this.#stop.abort(error);
     }
   }
@@ -163,6 +165,18 @@ class Verifier {
     const key = this.#prefix + file.path;
     this.#parts.ledger.unlisted(key, different(key, "the file is not in the source"));
     this.#judge();
+  }
+
+  /** The first archived object speaks for all: direct reads are a setting of the bucket. */
+  #readsArchive(entry: ObjectEntry): Promise<boolean> {
+    this.#archive ??= readsDirectly(entry, this.#parts, this.#stop.signal);
+    return this.#archive;
+  }
+
+  #refused(entry: ObjectEntry, error: CopyError): void {
+    const isSkipped = error.kind === "unsupported" && this.#options.unsupported === "skip";
+    if (isSkipped) this.#parts.ledger.skipped(entry, error.message);
+    else this.#failed(entry, error);
   }
 
   #failed(entry: ObjectEntry, error: CopyError): void {

@@ -4,7 +4,7 @@ import type { LogDestination } from "./log.ts";
 import { nextPace, type Pace } from "./progress.ts";
 import { renderProgress, renderSummary } from "./render.ts";
 
-const REFRESH_MS = 250;
+const refreshMs = 250;
 
 /** Progress at the bottom of a terminal, with the log lines above it. Before `start` and after `stop` only the lines. */
 export interface LiveView extends LogDestination {
@@ -46,7 +46,7 @@ export async function createLiveView({ terminal, log, colours }: LiveViewOptions
       const timer = setInterval(() => {
         look();
         draw();
-      }, REFRESH_MS).unref();
+      }, refreshMs).unref();
       const stop = () => {
         clearInterval(timer);
         look();

@@ -24,9 +24,9 @@ export interface LoggerOptions {
 }
 
 /** A reader that does not read for this long loses lines: the run is worth more than its log. */
-const STDERR_PATIENCE_MS = 1000;
+const stderrPatienceMs = 1000;
 
-const DEEPEST = 4;
+const deepest = 4;
 
 /**
  * One line per event: `{"level":"info","time":"…","event":"…",…}`, or text for people. Fields cannot forge a line. Of our own,
@@ -60,7 +60,7 @@ export function createLogDestination(fd = 2): LogDestination {
       if (broken) return;
       const bytes = Buffer.from(torn ? `\n${text}` : text);
       try {
-        const written = writeFully(fd, bytes, congested ? 0 : STDERR_PATIENCE_MS);
+        const written = writeFully(fd, bytes, congested ? 0 : stderrPatienceMs);
         congested = written < bytes.length;
         torn = congested ? torn || written > 0 : false;
       } catch (error) {
@@ -83,7 +83,7 @@ function plainFields(fields: Readonly<Record<string, unknown>>, redact: Redact):
 function plain(value: unknown, redact: Redact, depth: number): unknown {
   if (typeof value === "string") return redact(value);
   if (typeof value === "number" || typeof value === "boolean" || value === null) return value;
-  if (typeof value !== "object" || depth >= DEEPEST) return redact(String(value));
+  if (typeof value !== "object" || depth >= deepest) return redact(String(value));
   if (value instanceof Error) return redact(errorText(value));
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? null : value.toISOString();
   if (Array.isArray(value)) return value.map((item) => plain(item, redact, depth + 1));
@@ -94,7 +94,7 @@ function plain(value: unknown, redact: Redact, depth: number): unknown {
 
 function errorText(error: Error): string {
   const texts: string[] = [];
-  for (let cause: unknown = error; cause instanceof Error && texts.length < DEEPEST; cause = cause.cause) {
+  for (let cause: unknown = error; cause instanceof Error && texts.length < deepest; cause = cause.cause) {
     if (!texts.includes(cause.message)) texts.push(cause.message);
   }
   return texts.join(": ");

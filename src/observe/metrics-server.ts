@@ -25,8 +25,8 @@ interface Answer {
   readonly body: string;
 }
 
-const REQUEST_MS = 10_000;
-const MOST_CONNECTIONS = 64;
+const requestMs = 10_000;
+const mostConnections = 64;
 
 const bindProblems: Readonly<Record<string, string>> = {
   EADDRINUSE: "address in use",
@@ -43,10 +43,10 @@ const bindProblems: Readonly<Record<string, string>> = {
 export async function serveMetrics({ host, port }: ListenAddress, sources: ServedSources): Promise<MetricsServer> {
   const { createServer } = await import("node:http");
   const routes = routesOf(sources);
-  const server = createServer({ requestTimeout: REQUEST_MS, headersTimeout: REQUEST_MS }, (request, response) => {
+  const server = createServer({ requestTimeout: requestMs, headersTimeout: requestMs }, (request, response) => {
     void answer(request, routes).then((result) => send(request, response, result));
   });
-  server.maxConnections = MOST_CONNECTIONS;
+  server.maxConnections = mostConnections;
   server.on("connection", (socket) => socket.unref());
   await listening(server, host, port);
   server.on("error", passOver);

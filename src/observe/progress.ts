@@ -2,13 +2,13 @@ import type { Counts, Phase, PlaneStats, Progress } from "../types.ts";
 import type { TallySnapshot } from "./tally.ts";
 
 /** What an object costs beside its bytes, in bytes: about what one moves in the time that a small object takes. */
-const OBJECT_COST_BYTES = 65_536;
+const objectCostBytes = 65_536;
 
 /** Shown work of a run that is not over stays below the whole. */
-const ALMOST = 0.999;
+const almost = 0.999;
 
 /** Fewer waiting requests than this, on average, are none. */
-const LEAST_WAITING = 0.05;
+const leastWaiting = 0.05;
 
 const waiters = ["source", "limiter", "disk"] as const;
 export type Waiter = (typeof waiters)[number];
@@ -61,7 +61,7 @@ export function bytesDone(progress: Progress): number {
 export function ratioOf(progress: Progress): number | undefined {
   if (!progress.listingComplete) return undefined;
   if (settled(progress).objects >= progress.listed.objects) return 1;
-  return Math.min(ALMOST, workDone(progress) / workOf(progress.listed));
+  return Math.min(almost, workDone(progress) / workOf(progress.listed));
 }
 
 /** How fast the run moves, smoothed; made by `nextPace` from one look after the other. */
@@ -120,7 +120,7 @@ export function etaSeconds({ progress, rates }: Pace): number | undefined {
 export function waitingFor({ rates }: Pace): Waiter | undefined {
   if (rates === undefined) return undefined;
   const most = waiters.reduce((a, b) => (rates[b] > rates[a] ? b : a));
-  return rates[most] < LEAST_WAITING ? undefined : most;
+  return rates[most] < leastWaiting ? undefined : most;
 }
 
 /** What `/progress` answers: the progress itself and what follows from it; null where it is not known. */
@@ -145,7 +145,7 @@ function totals(progress: Progress): Totals {
 }
 
 function workOf({ objects, bytes }: Counts): number {
-  return bytes + objects * OBJECT_COST_BYTES;
+  return bytes + objects * objectCostBytes;
 }
 
 function workDone(progress: Progress): number {

@@ -1,10 +1,10 @@
 /** Replaces secrets in a text by `[redacted]`. */
 export type Redact = (text: string) => string;
 
-const REDACTED = "[redacted]";
+const redacted = "[redacted]";
 
 /** Shorter values would mangle ordinary words, and are no secrets. */
-const SHORTEST_SECRET = 4;
+const shortestSecret = 4;
 
 const assignments =
   /\b((?:x-oss-)?(?:signature|security-?token|access-?key-?secret)["']?(?:=|%3D|:\s*)["']?)[^\s&"',;\\]+/gi;
@@ -19,15 +19,15 @@ const webTokens = /\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*/g;
 export function createRedact(secrets: () => readonly string[]): Redact {
   return (text) => {
     let clean = text;
-    const known = secrets().filter((secret) => secret.length >= SHORTEST_SECRET);
+    const known = secrets().filter((secret) => secret.length >= shortestSecret);
     // Longest first: a secret that begins another one must not leave the rest of it.
     for (const secret of known.sort((a, b) => b.length - a.length)) {
-      clean = clean.replaceAll(secret, REDACTED).replaceAll(encodeURIComponent(secret.toWellFormed()), REDACTED);
+      clean = clean.replaceAll(secret, redacted).replaceAll(encodeURIComponent(secret.toWellFormed()), redacted);
     }
     return clean
-      .replace(assignments, `$1${REDACTED}`)
-      .replace(authorizations, `$1${REDACTED}`)
-      .replace(webTokens, REDACTED);
+      .replace(assignments, `$1${redacted}`)
+      .replace(authorizations, `$1${redacted}`)
+      .replace(webTokens, redacted);
   };
 }
 

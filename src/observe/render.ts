@@ -8,11 +8,11 @@ interface Segment {
   readonly style?: "bold" | "dim" | "red" | "yellow" | "green";
 }
 
-const GAP = "  ";
-const LEAST_BAR = 10;
-const MOST_BAR = 40;
+const between = "  ";
+const leastBar = 10;
+const mostBar = 40;
 /** Room for what stands beside the bar. */
-const BESIDE_BAR = 40;
+const besideBar = 40;
 
 export interface RenderOptions {
   readonly columns: number;
@@ -51,7 +51,7 @@ function headline(pace: Pace, columns: number): Segment[] {
 }
 
 function bar(ratio: number, columns: number): string {
-  const width = Math.max(LEAST_BAR, Math.min(MOST_BAR, columns - BESIDE_BAR));
+  const width = Math.max(leastBar, Math.min(mostBar, columns - besideBar));
   const full = Math.floor(ratio * width);
   return `[${"#".repeat(full)}${"-".repeat(width - full)}]`;
 }
@@ -82,7 +82,7 @@ function shorten(segments: readonly Segment[], columns: number, colours: boolean
   let room = columns;
   let line = "";
   for (const { text, style } of segments) {
-    const gap = line === "" ? "" : GAP.slice(0, room);
+    const gap = line === "" ? "" : between.slice(0, room);
     const shown = text.slice(0, Math.max(0, room - gap.length));
     line += gap + (colours && style && shown !== "" ? styleText(style, shown, { validateStream: false }) : shown);
     room -= gap.length + shown.length;

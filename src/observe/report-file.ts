@@ -8,10 +8,10 @@ import { toJson } from "./escape.ts";
 import { type Redact, redactNothing } from "./redact.ts";
 import { codeOf, messageOf, writeFully } from "./write-fully.ts";
 
-const STDOUT = 1;
+const stdout = 1;
 /** How long a reader may keep us waiting, or keep itself. */
-const READER_PATIENCE_MS = 10_000;
-const READER_PAUSE_MS = 50;
+const readerPatienceMs = 10_000;
+const readerPauseMs = 50;
 
 /**
  * Writes the report to a file, atomically and durably, or for `-` to standard output. A failure is not thrown: it comes
@@ -24,7 +24,7 @@ export async function writeReport(
 ): Promise<string | undefined> {
   const bytes = Buffer.from(`${toJson(report, redact, 2)}\n`);
   try {
-    if (target === "-") writeToReader(STDOUT, bytes);
+    if (target === "-") writeToReader(stdout, bytes);
     else await writeToFile(bytes, target);
     return undefined;
   } catch (error) {
@@ -34,7 +34,7 @@ export async function writeReport(
 }
 
 function writeToReader(fd: number, bytes: Buffer): void {
-  if (writeFully(fd, bytes, READER_PATIENCE_MS) < bytes.length) throw new Error("nobody reads it");
+  if (writeFully(fd, bytes, readerPatienceMs) < bytes.length) throw new Error("nobody reads it");
 }
 
 async function writeToFile(bytes: Buffer, target: string): Promise<void> {
@@ -73,13 +73,13 @@ async function writeInPlace(bytes: Buffer, path: string): Promise<void> {
 
 /** A named pipe opens while somebody reads it, and whoever was to read this one may have gone for good. */
 async function openInPlace(path: string): Promise<FileHandle> {
-  for (let waitedMs = 0; ; waitedMs += READER_PAUSE_MS) {
+  for (let waitedMs = 0; ; waitedMs += readerPauseMs) {
     try {
       return await open(path, constants.O_WRONLY | constants.O_TRUNC | constants.O_NONBLOCK);
     } catch (error) {
       if (codeOf(error) !== "ENXIO") throw error;
-      if (waitedMs >= READER_PATIENCE_MS) throw new Error("nobody reads it");
-      await setTimeout(READER_PAUSE_MS);
+      if (waitedMs >= readerPatienceMs) throw new Error("nobody reads it");
+      await setTimeout(readerPauseMs);
     }
   }
 }

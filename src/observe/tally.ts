@@ -4,7 +4,7 @@ import type { Counts, Metrics, Operation } from "../types.ts";
 export const durationBounds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60] as const;
 
 /** Labels come from closed sets; if a caller ever breaks that, the rest is counted under `other`. */
-const MOST_LABELS = 64;
+const mostLabels = 64;
 
 /** Durations of one operation; `buckets` holds one count for each bound and one for what is above all of them. */
 export interface Durations {
@@ -132,7 +132,7 @@ export class Tally implements Metrics {
 function increment(counts: Map<string, number>, label: string): void {
   const count = counts.get(label);
   if (count !== undefined) counts.set(label, count + 1);
-  else if (counts.size < MOST_LABELS) counts.set(label, 1);
+  else if (counts.size < mostLabels) counts.set(label, 1);
   else counts.set("other", (counts.get("other") ?? 0) + 1);
 }
 

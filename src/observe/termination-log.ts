@@ -6,10 +6,10 @@ import { type Redact, redactNothing } from "./redact.ts";
 import { codeOf, messageOf } from "./write-fully.ts";
 
 /** Kubernetes keeps 4,096 bytes of a container, and 12 KiB of all of a pod: one line stays well below. */
-const TARGET_BYTES = 2000;
-const REASON_BYTES = 1000;
-const FIELD_BYTES = 240;
-const MOST_FAILURES = 5;
+const targetBytes = 2000;
+const reasonBytes = 1000;
+const fieldBytes = 240;
+const mostFailures = 5;
 
 /** What is known at the end; only the verdict where a run did not even begin. */
 export type Verdict = Pick<CopyReport, "outcome" | "exitCode" | "reason"> &
@@ -26,7 +26,7 @@ export function terminationLine(verdict: Verdict, redact: Redact = redactNothing
       {
         outcome: verdict.outcome,
         exitCode: verdict.exitCode,
-        reason: clip(verdict.reason, REASON_BYTES),
+        reason: clip(verdict.reason, reasonBytes),
         durationSeconds: verdict.durationSeconds,
         objects: verdict.objects,
         bytes: verdict.bytes,
@@ -35,14 +35,14 @@ export function terminationLine(verdict: Verdict, redact: Redact = redactNothing
       },
       redactNothing,
     )}\n`;
-  for (const failure of known.slice(0, MOST_FAILURES)) {
+  for (const failure of known.slice(0, mostFailures)) {
     shown.push({
-      key: clip(failure.key, FIELD_BYTES),
-      kind: clip(failure.kind, FIELD_BYTES),
-      message: clip(failure.message, FIELD_BYTES),
-      requestId: failure.requestId === undefined ? undefined : clip(failure.requestId, FIELD_BYTES),
+      key: clip(failure.key, fieldBytes),
+      kind: clip(failure.kind, fieldBytes),
+      message: clip(failure.message, fieldBytes),
+      requestId: failure.requestId === undefined ? undefined : clip(failure.requestId, fieldBytes),
     });
-    if (Buffer.byteLength(line()) > TARGET_BYTES) {
+    if (Buffer.byteLength(line()) > targetBytes) {
       shown.pop();
       break;
     }

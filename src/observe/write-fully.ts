@@ -1,6 +1,6 @@
 import { writeSync } from "node:fs";
 
-const PAUSE_MS = 5;
+const pauseMs = 5;
 const pause = new Int32Array(new SharedArrayBuffer(4));
 
 /**
@@ -17,8 +17,8 @@ export function writeFully(fd: number, bytes: Uint8Array, patienceMs: number): n
     } catch (error) {
       if (codeOf(error) !== "EAGAIN") throw error;
       if (waitedMs >= patienceMs) break;
-      Atomics.wait(pause, 0, 0, PAUSE_MS);
-      waitedMs += PAUSE_MS;
+      Atomics.wait(pause, 0, 0, pauseMs);
+      waitedMs += pauseMs;
     }
   }
   return written;

@@ -130,21 +130,16 @@ test("an endpoint that never answered is given up after the retries", async () =
   await expect(drive(clock, requests.run({}, get, attempt, never))).rejects.toThrow("unreachable 3");
 });
 
-test("a patience of less than a minute is told in seconds", async () => {
-  const { clock, requests } = setUp({ retryForMs: 1500 });
-  const attempt = failing(clock, Array(100).fill("unreachable"));
-  const sentence = /nothing has gone on for 1\.5 s \(--retry-for\)$/;
-  await expect(drive(clock, requests.run({}, get, attempt, never))).rejects.toThrow(sentence);
-});
-
 test("an outage ends when the time for it is over", async () => {
-  const { clock, requests } = setUp({ retryForMs: 60_000 });
+  const { clock, requests } = setUp({ retryForMs: 45_000 });
   await drive(clock, requests.run({}, get, failing(clock, []), never));
   const startMs = clock.nowMs();
   const attempt = failing(clock, Array(10_000).fill("unreachable"));
-  await expect(drive(clock, requests.run({}, get, attempt, never))).rejects.toThrow("unreachable");
-  expect(clock.nowMs() - startMs).toBeGreaterThan(60_000);
-  expect(clock.nowMs() - startMs).toBeLessThan(90_000);
+  await expect(drive(clock, requests.run({}, get, attempt, never))).rejects.toThrow(
+    /unreachable.* 45 s \(--retry-for\)$/,
+  );
+  expect(clock.nowMs() - startMs).toBeGreaterThan(45_000);
+  expect(clock.nowMs() - startMs).toBeLessThan(75_000);
 });
 
 test("a long time without requests is no outage", async () => {

@@ -88,6 +88,25 @@ test("the run ends with as many differences as it may have, of objects and of fi
   expect(world.ledger.listingComplete).toBe(false);
 });
 
+test("an archived object without a file is none that is missing, unless its bucket lets it be read", async () => {
+  const archive = () => {
+    const { world, local } = setUp(["a", "b"]);
+    world.bucket.put("b", "content of b", { storageClass: "Archive" });
+    local.files.delete("b");
+    return { world, local };
+  };
+  const skipping = archive();
+  await verify(skipping.world, skipping.local, { unsupported: "skip" });
+  expect([differing(skipping.world), skipping.world.ledger.counts.skipped.objects]).toEqual([[], 2]);
+  const failing = archive();
+  await verify(failing.world, failing.local);
+  expect(failing.world.ledger.failures).toMatchObject([{ key: "b", kind: "unsupported" }]);
+  const readable = archive();
+  readable.world.source.readsArchive = true;
+  await verify(readable.world, readable.local, { unsupported: "skip" });
+  expect(readable.world.ledger.failures).toMatchObject([{ key: "b", kind: "different" }]);
+});
+
 test("files that the source does not have are told, wherever they stand in the order", async () => {
   const { world, local } = setUp(["b", "d/e", "f/"]);
   for (const path of ["a", "b0", "d-", "d/d", "d/f", "f/x", "z"]) local.files.set(path, Buffer.alloc(0));

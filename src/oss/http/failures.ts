@@ -43,9 +43,18 @@ export function unreachable(origin: Origin, cause: unknown): CopyError {
   const code = codeOf(cause);
   if (code !== undefined && unresolvable.has(code)) {
     const hint = code === "EAI_AGAIN" ? ": the name server does not answer" : "";
-    return new CopyError("unreachable", `cannot resolve ${origin.host}${hint}`, { cause });
+    const host = cause instanceof Error && "hostname" in cause ? String(cause.hostname) : origin.host;
+    return new CopyError("unreachable", `cannot resolve ${host}${hint}`, { cause });
   }
-  return new CopyError("unreachable", `cannot connect to ${address(origin)}: ${reasonOf(cause)}`, { cause });
+  const where = proxyIn(cause, origin);
+  return new CopyError("unreachable", `cannot connect to ${address(origin)}: ${where}${reasonOf(cause)}`, { cause });
+}
+
+/** Who was connected to instead of the origin; without it, people look for the fault at the service. */
+function proxyIn(cause: unknown, origin: Origin): string {
+  if (!(cause instanceof Error) || !("port" in cause) || !("address" in cause)) return "";
+  if (typeof cause.port !== "number" || cause.port === origin.port) return "";
+  return `the proxy ${address({ ...origin, host: String(cause.address), port: cause.port })}: `;
 }
 
 /** CopyError `interrupted`: the connection broke after the request was sent. */

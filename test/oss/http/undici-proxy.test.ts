@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage } from "node:http";
 import { connect, type Socket } from "node:net";
 import { describe, expect, test } from "vitest";
+import { unreachable } from "../../../src/oss/http/failures.ts";
 import { UndiciTransport } from "../../../src/oss/http/undici-transport.ts";
 import { testCertificate } from "../../contract/transport-certificate.ts";
 import { Collector, listen, ok, rawServer } from "../../contract/transport-server.ts";
@@ -72,11 +73,20 @@ describe("a proxy", () => {
     expect(proxy.asked).toEqual([]);
   });
 
-  test("that cannot be reached is a connection that cannot be made", async () => {
-    const running = fetchThrough("https", 9, { httpsProxy: "http://127.0.0.1:1" });
-    await expect(running).rejects.toMatchObject({
+  test.each(["http", "https"] as const)("that cannot be reached is told by its own address (%s)", async (scheme) => {
+    const refused = fetchThrough(scheme, 9, { [`${scheme}Proxy`]: "http://127.0.0.1:1" });
+    await expect(refused).rejects.toMatchObject({
       kind: "unreachable",
-      message: expect.stringContaining("connection refused"),
+      message: "cannot connect to 127.0.0.1:9: the proxy 127.0.0.1:1: connection refused",
     });
+  });
+
+  test("whose name nobody knows is told by that name", () => {
+    const cause = Object.assign(new Error("getaddrinfo ENOTFOUND proxy.corp"), {
+      code: "ENOTFOUND",
+      hostname: "proxy.corp",
+    });
+    const origin = { scheme: "https", host: "oss-cn-hangzhou.aliyuncs.com", port: 443 } as const;
+    expect(unreachable(origin, cause).message).toBe("cannot resolve proxy.corp");
   });
 });

@@ -25,7 +25,7 @@ export interface RunResult {
 
 /** Runs one verb to its end. Never throws: whatever happens is in the report. */
 export async function run(config: Config, host: RunHost): Promise<RunResult> {
-  const startedAtMs = Date.now();
+  const started = { atMs: Date.now(), clockMs: performance.now() };
   const state = new RunState(host.logger, config.effort.limitBytesPerSecond);
   let note: AttemptNote | undefined;
   let thrown: { readonly error: unknown } | undefined;
@@ -51,7 +51,7 @@ export async function run(config: Config, host: RunHost): Promise<RunResult> {
   const failuresInARow = verdict.exitCode === 0 ? 0 : await remember(note, verdict, host);
   await note?.release?.();
   const stack = verdict.kind === "defect" && thrown?.error instanceof Error ? thrown.error.stack : undefined;
-  return { report: reportOf(config, host, state, verdict, startedAtMs), failuresInARow, stack };
+  return { report: reportOf(config, host, state, verdict, started), failuresInARow, stack };
 }
 
 async function remember(note: AttemptNote | undefined, verdict: Verdict, host: RunHost): Promise<number> {
@@ -78,7 +78,13 @@ function successSentence({ verb, dryRun, source }: Config, { ledger }: RunState)
   return `${objects(copied.objects)} copied and verified${unchanged}`;
 }
 
-function reportOf(config: Config, host: RunHost, state: RunState, verdict: Verdict, startedAtMs: number): CopyReport {
+interface Started {
+  /** Of the day, and of a clock that nobody sets. */
+  readonly atMs: number;
+  readonly clockMs: number;
+}
+
+function reportOf(config: Config, host: RunHost, state: RunState, verdict: Verdict, started: Started): CopyReport {
   const { source, target, effort, verb, dryRun } = config;
   const { scheme, host: name, port } = source.endpoint;
   const stats = state.stats();
@@ -96,8 +102,9 @@ function reportOf(config: Config, host: RunHost, state: RunState, verdict: Verdi
     shard: source.shard ?? null,
     dryRun,
     sourceDigest: state.sourceDigest,
-    startedAtMs,
+    startedAtMs: started.atMs,
     finishedAtMs: Date.now(),
+    durationMs: performance.now() - started.clockMs,
     firstStartedAt: state.firstStartedAt,
     resumed: state.resumed,
     receivedBytes: stats.receivedBytes,

@@ -4,6 +4,11 @@ const names = ["SIGINT", "SIGTERM"] as const;
 const exitCodes = { SIGINT: 130, SIGTERM: 143 } as const;
 /** A run that does not end by itself after a signal is ended; well below a pod's grace of 30 s. */
 const patienceMs = 10_000;
+/**
+ * Whoever signals a process and its group, as timeout(1) does, or passes on what a terminal sent to the whole group, sends
+ * the same signal twice at once: that is one, and must not cost the checkpoint and the report.
+ */
+const echoMs = 100;
 
 /**
  * The first SIGINT or SIGTERM aborts `signal`, the second ends the process at once with the same code. Handlers are there
@@ -16,6 +21,7 @@ export class Signals {
   #begun = false;
   #verdict: number | undefined;
   #first: keyof typeof exitCodes | undefined;
+  #firstMs = 0;
 
   constructor(process: NodeJS.Process) {
     this.#process = process;
@@ -43,9 +49,12 @@ export class Signals {
   }
 
   #received(name: keyof typeof exitCodes): void {
+    const nowMs = performance.now();
+    if (name === this.#first && nowMs - this.#firstMs < echoMs) return;
     const idle = !this.#begun && this.#verdict === undefined;
     if (this.#first !== undefined || idle) this.#process.exit(this.#verdict ?? exitCodes[this.#first ?? name]);
     this.#first = name;
+    this.#firstMs = nowMs;
     this.#abort.abort(new Interruption(name));
     this.#ended.abort();
     if (this.#verdict === undefined) {

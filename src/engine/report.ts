@@ -13,6 +13,8 @@ export interface ReportFacts {
   readonly sourceDigest: string | undefined;
   readonly startedAtMs: number;
   readonly finishedAtMs: number;
+  /** By a clock that nobody sets: the one of the day may be set during a run, as on a machine that has just started. */
+  readonly durationMs: number;
   readonly firstStartedAt: string | undefined;
   /** The checkpoint that the run went on from, and what earlier runs had copied by then. */
   readonly resumed: { readonly fromMs: number; readonly copied: Counts } | undefined;
@@ -29,7 +31,7 @@ export function buildReport(ledger: Ledger, verdict: Verdict, facts: ReportFacts
   const { counts } = ledger;
   const { resumed } = facts;
   const startedAt = new Date(facts.startedAtMs).toISOString();
-  const durationSeconds = (facts.finishedAtMs - facts.startedAtMs) / 1000;
+  const durationSeconds = Math.round(facts.durationMs) / 1000;
   const perSecond = (amount: number): number => (durationSeconds > 0 ? Math.round(amount / durationSeconds) : 0);
   return {
     schema: "oss-populator.report/v1",

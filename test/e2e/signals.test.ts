@@ -111,6 +111,17 @@ test("a second signal ends the process at once, with the code of the first", asy
   expect(tookMs).toBeLessThan(2000);
 });
 
+test("a signal that comes twice at once is one: report and checkpoint are written", async () => {
+  await using scene = await openFilled();
+  scene.emulator.addFaults({ kind: "drip", bytesPerSecond: 1000, key: /large|small.001/, operation: "get" });
+  await using run = scene.start("populate");
+  await until("answers", () => scene.emulator.counters.objectBytesSent > 20_000);
+  process.kill(run.pid, "SIGTERM");
+  await setTimeout(2); // at once, the kernel would make one of them
+  expectStopped(await stop(run, "SIGTERM"), "SIGTERM");
+  expect(await pathsIn(scene.target)).toContain(".oss-populator/checkpoint");
+});
+
 const asProcess1 = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child=SIGKILL"];
 
 test("as process 1 of a container a signal stops it all the same", async (context) => {

@@ -5,8 +5,6 @@ import { entriesOf, type OpenDirectory, openChild } from "./tree.ts";
 
 /** Unlinks that are on their way to the thread pool at once. */
 const unlinksAtOnce = 64;
-/** Filesystems may skip entries of a directory that shrinks while it is read. */
-const mostPasses = 8;
 /** O_PATH of Linux, which Node does not name: a descriptor that needs no permission on what it stands for. */
 const pathOnly = 0o10000000;
 
@@ -19,11 +17,19 @@ export async function removeContents(
   keep: ReadonlySet<string>,
   signal: AbortSignal,
 ): Promise<void> {
+  // Filesystems may skip entries of a directory that shrinks while it is read: only a look that finds nothing is the last.
+  while (await removeFound(directory, keep, signal));
+}
+
+/** Whether there was anything to remove. */
+async function removeFound(directory: OpenDirectory, keep: ReadonlySet<string>, signal: AbortSignal): Promise<boolean> {
+  let found = false;
   let batch: Promise<void>[] = [];
   try {
     for await (const entry of entriesOf(directory)) {
       signal.throwIfAborted();
       if (keep.has(entry.name)) continue;
+      found = true;
       if (entry.isDirectory()) await removeDirectory(directory, entry.name, signal);
       else batch.push(removeFile(directory, entry.name));
       if (batch.length < unlinksAtOnce) continue;
@@ -33,20 +39,18 @@ export async function removeContents(
   } finally {
     await settled(batch);
   }
+  return found;
 }
 
 async function removeDirectory(parent: OpenDirectory, name: string, signal: AbortSignal): Promise<void> {
-  for (let pass = 1; ; pass++) {
-    {
-      await using child = await openAnyway(parent, name);
-      await removeContents(child, new Set(), signal);
-    }
-    try {
-      return await rmdir(parent.child(name));
-    } catch (error) {
-      if (errnoOf(error) === "ENOTEMPTY" && pass < mostPasses) continue;
-      throw volumeError(error, "remove", `${parent.path}/${name}`);
-    }
+  {
+    await using child = await openAnyway(parent, name);
+    await removeContents(child, new Set(), signal);
+  }
+  try {
+    await rmdir(parent.child(name));
+  } catch (error) {
+    throw volumeError(error, "remove", `${parent.path}/${name}`);
   }
 }
 

@@ -1,14 +1,17 @@
 import type { CopyError } from "../errors.ts";
 import type { ObjectEntry, SafePath } from "../types.ts";
+import { ArchiveAccess } from "./archive.ts";
 import { type LookUpParts, servedVersions } from "./current-version.ts";
 import type { Ledger } from "./ledger.ts";
-import { type PathRules, Planner } from "./plan.ts";
+import { archived, needsProbe, type PathRules, Planner } from "./plan.ts";
 import type { Selection } from "./select-source.ts";
 import { SourceDigest } from "./source-digest.ts";
 
 /** Collects whether files stand where a listing says, with its sizes and times. */
 export interface Comparison {
   check(path: SafePath, sizeBytes: number, modifiedMs: number): Promise<void>;
+  /** Whether nothing stands there; that by itself is no difference. */
+  lacks(path: SafePath): Promise<boolean>;
   /** Whether a difference was found, so that the rest need not be looked at. */
   readonly different: boolean;
 }
@@ -31,6 +34,7 @@ export async function compareAll(
 ): Promise<{ readonly sourceDigest: string }> {
   const { rules, ledger, comparison } = parts;
   const planner = new Planner(source.prefix, rules, source.sorted);
+  const archive = new ArchiveAccess(parts);
   const digest = new SourceDigest();
   for await (const { entries } of source.pages(signal)) {
     const selected = entries.filter(({ key }) => source.select(key.slice(source.prefix.length)));
@@ -42,6 +46,9 @@ export async function compareAll(
       if ("error" in planned) return refused(planned.entry, planned.error, parts);
       if (planned.status === "task" && planned.task.kind === "file") {
         const { path, sizeBytes, modifiedMs } = planned.task.target;
+        const isLeftOut = needsProbe(each.entry) && (await comparison.lacks(path));
+        if (isLeftOut && (await archive.refuses(each.entry, signal)))
+          return refused(each.entry, archived(each.entry), parts);
         await comparison.check(path, sizeBytes, modifiedMs);
       }
       ledger.skipped(each.entry, "in place");

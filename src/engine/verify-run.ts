@@ -2,12 +2,12 @@ import pLimit from "p-limit";
 import { chooseCheck } from "../checksum/check.ts";
 import { CopyError } from "../errors.ts";
 import type { ExistingFile, ObjectEntry, ObjectSource, SafePath, Verification } from "../types.ts";
-import { readsDirectly } from "./archive.ts";
+import { ArchiveAccess } from "./archive.ts";
 import { compareKeys } from "./key-order.ts";
 import type { Ledger } from "./ledger.ts";
 import { LinkedAbort } from "./linked-abort.ts";
 import type { Pages } from "./listing.ts";
-import { archived, needsProbe, type PathRules, Planner } from "./plan.ts";
+import { archived, type PathRules, Planner } from "./plan.ts";
 import type { Requests } from "./requests.ts";
 import { isObjectsOwn } from "./retry.ts";
 import { SourceDigest } from "./source-digest.ts";
@@ -70,10 +70,11 @@ class Verifier {
   readonly #local: AsyncGenerator<LocalFile> | undefined;
   #file: LocalFile | undefined;
   #previous = "";
-  #archive: Promise<boolean> | undefined;
+  readonly #archive: ArchiveAccess;
 
   constructor(prefix: string, parts: VerifyParts, options: VerifyOptions, signal: AbortSignal) {
     this.#prefix = prefix;
+    this.#archive = new ArchiveAccess(parts);
     this.#parts = parts;
     this.#options = options;
     this.#stop = new LinkedAbort(signal);
@@ -151,7 +152,7 @@ class Verifier {
     if (signal.aborted) return;
     try {
       const { lengthProves } = this.#options;
-      if (found === undefined && needsProbe(entry) && !(await this.#readsArchive(entry))) throw archived(entry);
+      if (found === undefined && (await this.#archive.refuses(entry, signal))) throw archived(entry);
       ledger.matched(entry, await proofOf({ entry, path, found, lengthProves }, this.#parts, signal));
     } catch (error) {
       if (isObjectsOwn(error) && !signal.aborted) this.#refused(entry, error);
@@ -165,12 +166,6 @@ class Verifier {
     const key = this.#prefix + file.path;
     this.#parts.ledger.unlisted(key, different(key, "the file is not in the source"));
     this.#judge();
-  }
-
-  /** The first archived object speaks for all: direct reads are a setting of the bucket. */
-  #readsArchive(entry: ObjectEntry): Promise<boolean> {
-    this.#archive ??= readsDirectly(entry, this.#parts, this.#stop.signal);
-    return this.#archive;
   }
 
   #refused(entry: ObjectEntry, error: CopyError): void {

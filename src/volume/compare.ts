@@ -40,6 +40,11 @@ export class ListingComparison {
     this.#matching++;
   }
 
+  /** Whether nothing stands there; that by itself is no difference. Throws CopyError `volume`. */
+  async lacks(path: SafePath): Promise<boolean> {
+    return (await this.#look(path)) === undefined;
+  }
+
   /** Whether anything listed so far differs, so that the rest need not be looked at. */
   get different(): boolean {
     return this.#different;

@@ -15,6 +15,12 @@ class Seen implements Comparison {
     this.#onCheck = onCheck;
   }
 
+  readonly missing = new Set<string>();
+
+  async lacks(path: string): Promise<boolean> {
+    return this.missing.has(path);
+  }
+
   async check(path: string, sizeBytes: number, modifiedMs: number): Promise<void> {
     this.files.push(`${path} ${sizeBytes} ${modifiedMs}`);
     await this.#onCheck(path);
@@ -75,6 +81,19 @@ test.each(["fail", "skip"] as const)("what cannot be a file is in no volume: %s"
   await compare(world, new Seen(), { unsupported });
   const { skipped, failed } = world.ledger.counts;
   expect([skipped.objects, failed.objects]).toEqual(unsupported === "fail" ? [1, 1] : [2, 0]);
+});
+
+test("an archived object without a file was left out, unless its bucket lets it be read", async () => {
+  for (const readsArchive of [false, true]) {
+    const world = makeWorld();
+    for (const key of ["d/a", "d/b"]) world.bucket.put(key, "x", { storageClass: "Archive", modifiedMs: 7000 });
+    world.source.readsArchive = readsArchive;
+    const seen = new Seen();
+    seen.missing.add("b");
+    await compare(world, seen, { unsupported: "skip" });
+    expect(seen.files).toEqual(readsArchive ? ["a 1 7000", "b 1 7000"] : ["a 1 7000"]);
+    expect(world.ledger.counts.skipped.objects).toBe(2);
+  }
 });
 
 test("the rest is not looked at after a difference, and no request is left", async () => {

@@ -15,6 +15,7 @@ import { expectRecord, type FoundOwner, readOwnerRecord, removeState } from "../
 import { dropShownProgress, loadShownProgress, saveShownProgress } from "../volume/shown-progress.ts";
 import { freeSpace } from "../volume/space.ts";
 import { startOver } from "../volume/start-over.ts";
+import { syncTree } from "../volume/sync-tree.ts";
 import { type PreparedTarget, removeEarlierProbes } from "../volume/target.ts";
 import { Attempt, type AttemptNote, tellOfEarlier } from "./attempt.ts";
 import { connect } from "./connect.ts";
@@ -108,9 +109,9 @@ export async function runPopulate(
 async function keepFound(config: Config, host: RunHost, state: RunState, target: PreparedTarget): Promise<void> {
   state.phase = "syncing";
   const durability = await durabilityOf(config, target);
+  state.durability = durability.method;
+  if (durability.method === "fsync") await syncTree(target.root, { what: "files and directories" }, host.signal);
   await durability.sync(host.signal);
-  // Otherwise it reaches no further than the root, and each file is as safe as its writer made it.
-  if (durability.method === "syncfs") state.durability = durability.method;
   await leaveNothing(target);
 }
 

@@ -102,7 +102,7 @@ export async function goOn(
   };
   const { files, directories } = await pruneBeyond(root, options, host.signal);
   host.logger.debug("removed what the checkpoint does not vouch for", { files, directories });
-  if (method === "fsync") await syncTree(root, host.signal);
+  if (method === "fsync") await syncTree(root, { what: "directories" }, host.signal);
 }
 
 export interface KeeperParts {

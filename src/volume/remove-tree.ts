@@ -1,5 +1,6 @@
 import { constants } from "node:fs";
 import { chmod, open, rmdir, unlink } from "node:fs/promises";
+import { Batch } from "./batch.ts";
 import { errnoOf, volumeError } from "./errors.ts";
 import { entriesOf, type OpenDirectory, openChild } from "./tree.ts";
 
@@ -24,20 +25,17 @@ export async function removeContents(
 /** Whether there was anything to remove. */
 async function removeFound(directory: OpenDirectory, keep: ReadonlySet<string>, signal: AbortSignal): Promise<boolean> {
   let found = false;
-  let batch: Promise<void>[] = [];
+  const unlinks = new Batch(unlinksAtOnce);
   try {
     for await (const entry of entriesOf(directory)) {
       signal.throwIfAborted();
       if (keep.has(entry.name)) continue;
       found = true;
       if (entry.isDirectory()) await removeDirectory(directory, entry.name, signal);
-      else batch.push(removeFile(directory, entry.name));
-      if (batch.length < unlinksAtOnce) continue;
-      await settled(batch);
-      batch = [];
+      else await unlinks.add(removeFile(directory, entry.name));
     }
   } finally {
-    await settled(batch);
+    await unlinks.end();
   }
   return found;
 }
@@ -83,12 +81,5 @@ async function removeFile(directory: OpenDirectory, name: string): Promise<void>
     await unlink(directory.child(name));
   } catch (error) {
     if (errnoOf(error) !== "ENOENT") throw volumeError(error, "remove", `${directory.path}/${name}`);
-  }
-}
-
-/** Waits for all, then throws the first failure. */
-async function settled(batch: readonly Promise<void>[]): Promise<void> {
-  for (const result of await Promise.allSettled(batch)) {
-    if (result.status === "rejected") throw result.reason;
   }
 }

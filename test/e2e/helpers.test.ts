@@ -54,6 +54,15 @@ test.for(verbs)("%s syncs file by file where sync -f fails at once", async (verb
   expect(await differencesFrom(scene.bucket, scene.target, { prefix })).toEqual([]);
 });
 
+test("what is found complete is synced file by file where there is no sync -f", async (context) => {
+  await using scene = await openFilled(context);
+  expect(await scene.run("populate")).toMatchObject({ exitCode: 0 });
+
+  const again = await scene.run("populate", [], { wrapper: withoutHelpers() });
+
+  expect(again).toMatchObject({ exitCode: 0, report: { durability: "fsync", objects: { copied: 0 } } });
+});
+
 test.for(verbs)(
   "a sync that fails under %s is final: it is not tried again, and nothing is published",
   async (verb, context) => {

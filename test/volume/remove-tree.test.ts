@@ -1,5 +1,7 @@
 import { mkdir, readdir, writeFile } from "node:fs/promises";
+import { setTimeout } from "node:timers/promises";
 import { expect, it, vi } from "vitest";
+import { Batch } from "../../src/volume/batch.ts";
 import { removeContents } from "../../src/volume/remove-tree.ts";
 import { openDirectory } from "../../src/volume/tree.ts";
 import { temporaryDirectory } from "./support.ts";
@@ -22,4 +24,13 @@ it("nothing is left where reading a directory skips entries, neither in it nor b
   await using directory = await openDirectory(place.path);
   await removeContents(directory, new Set(["7"]), new AbortController().signal);
   expect(await readdir(place.path)).toEqual(["7"]);
+});
+
+it("a file that cannot be removed is told when its batch ends, whatever is looked at meanwhile", async () => {
+  const unlink = Promise.reject(new Error("EIO"));
+  const batch = new Batch(2);
+  await batch.add(unlink);
+  await setTimeout(10); // long enough for a rejection that nobody handles to end the process
+  await expect(batch.add(Promise.resolve())).rejects.toThrow("EIO");
+  await batch.end();
 });

@@ -3,9 +3,9 @@ import { createServer } from "node:net";
 import { setTimeout } from "node:timers/promises";
 import type { CliRun } from "./cli.ts";
 
-const patienceMs = 20_000;
+const patienceMs = 60_000;
 
-/** Looks every few milliseconds until it is so; rejects after 20 s, or what is given. */
+/** Looks every few milliseconds until it is so; rejects after a minute, or what is given. */
 export async function until(
   what: string,
   isSo: () => boolean | Promise<boolean>,

@@ -45,7 +45,10 @@ async function main(): Promise<number> {
   if (parsed.kind === "help") return print(parsed.text);
   if (parsed.kind === "version") return print(version());
   const { execute } = await import("./cli/execute.ts");
-  return execute(parsed.config, { env: process.env, signals, isProcess1, isTerminal, version: version() });
+  const around = { env: process.env, signals, isProcess1, isTerminal, version: version() };
+  const exitCode = await execute(parsed.config, around);
+  signals.over(exitCode);
+  return exitCode;
 }
 
 function print(text: string): number {

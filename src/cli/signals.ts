@@ -4,6 +4,8 @@ const names = ["SIGINT", "SIGTERM"] as const;
 const exitCodes = { SIGINT: 130, SIGTERM: 143 } as const;
 /** A run that does not end by itself after a signal is ended; well below a pod's grace of 30 s. */
 const patienceMs = 10_000;
+/** What is still open when the run is over has that long to end by itself. */
+const lingerMs = 1_000;
 /**
  * Whoever signals a process and its group, as timeout(1) does, or passes on what a terminal sent to the whole group, sends
  * the same signal twice at once: that is one, and must not cost the checkpoint and the report.
@@ -46,6 +48,11 @@ export class Signals {
   /** From now on a signal does not change the exit code, only the time until then. */
   settle(exitCode: number): void {
     this.#verdict = exitCode;
+  }
+
+  /** All is said: what a library keeps open, such as a socket whose answer drips, does not keep the process. */
+  over(exitCode: number): void {
+    setTimeout(() => this.#process.exit(exitCode), lingerMs).unref();
   }
 
   #received(name: keyof typeof exitCodes): void {

@@ -55,6 +55,24 @@ export function credentialSource(choice: CredentialsChoice, env: Environment, st
   return role === undefined ? new ChainSource(env) : named(role);
 }
 
+/** Throws CopyError `credentials` for what no request can carry, which is somebody's slip and no bug of ours. */
+export function expectSendable(credentials: Credentials | undefined, from: string): void {
+  if (credentials === undefined) return;
+  const { accessKeyId, accessKeySecret, securityToken = "" } = credentials;
+  for (const [what, text] of [
+    ["access key ID", accessKeyId],
+    ["access key secret", accessKeySecret],
+    ["security token", securityToken],
+  ] as const) {
+    if (!/[^\x21-\x7e]/.test(text)) continue;
+    const advice = "a Secret that was made with echo ends with a line break (echo -n does without)";
+    throw new CopyError(
+      "credentials",
+      `the ${what} (${from}) has a character that none has, or a line break: ${advice}`,
+    );
+  }
+}
+
 function fixedSource(name: string, credentials: Credentials | undefined): CredentialSource {
   return { name, issue: () => Promise.resolve({ credentials, freshForMs: undefined }) };
 }

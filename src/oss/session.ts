@@ -7,6 +7,7 @@ import {
   type CredentialsChoice,
   credentialSource,
   type Environment,
+  expectSendable,
   type Issued,
 } from "./credentials.ts";
 import type { StsOptions } from "./credentials-role.ts";
@@ -169,6 +170,7 @@ export class Session implements AsyncDisposable {
   }
 
   #take({ credentials, freshForMs }: Issued): void {
+    expectSendable(credentials, this.#source.name);
     for (const secret of [credentials?.accessKeySecret, credentials?.securityToken]) {
       if (secret !== undefined) this.#options.onSecret?.(secret);
     }

@@ -257,6 +257,14 @@ export function describeFailures(name: string, make: Make): void {
       server.close();
     });
 
+    test("are told to speak no TLS when they do not, without OpenSSL's own line", async () => {
+      const server = createServer((socket) => socket.on("error", () => {}).end("HTTP/1.1 400 Bad Request\r\n\r\n"));
+      const port = await listen(server);
+      const error = await attempt({ scheme: "https", host: "127.0.0.1", port });
+      expect(error.message).toContain(`cannot connect to 127.0.0.1:${port}: it does not speak TLS`);
+      server.close();
+    });
+
     test("are refused when their certificate is unknown or for another name, whatever the environment says", async () => {
       vi.stubEnv("NODE_TLS_REJECT_UNAUTHORIZED", "0");
       onTestFinished(() => {

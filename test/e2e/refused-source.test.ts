@@ -1,4 +1,6 @@
+import { once as emitted } from "node:events";
 import { writeFile } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
 import { expect, test } from "vitest";
 import { StsServer } from "../emulator/sts.ts";
 import { expectRefusal } from "./support/refusal.ts";
@@ -25,6 +27,33 @@ test.concurrent("a path with nothing below is named, unless that is accepted", a
   expect(await pathsIn(scene.target)).toEqual([]);
   expect(await scene.run("populate", ["--allow-empty"], { path: "dat" })).toMatchObject({ exitCode: 0 });
   expect(await pathsIn(scene.target)).toEqual([]);
+});
+
+test.concurrent("keys that no request can carry are refused and not shown", async () => {
+  await using scene = await openScene();
+  for (const name of ["ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET"] as const) {
+    const env = { ...credentials, [name]: `${credentials[name]}\n` };
+    const result = await scene.run("populate", [], { env });
+    expectRefusal(result, 3, name.endsWith("ID") ? "access key ID" : "access key secret", "line break");
+    expect(result.stderr).not.toContain(credentials.ALIBABA_CLOUD_ACCESS_KEY_SECRET);
+  }
+});
+
+test.concurrent("a server of credentials that drips for ever does not keep a failed run alive", async () => {
+  await using scene = await openScene();
+  const drip = createServer((socket) => {
+    socket.on("error", () => {}).write("HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n");
+    const dripping = setInterval(() => socket.write("x"), 100);
+    socket.on("close", () => clearInterval(dripping));
+  }).listen(0, "127.0.0.1");
+  await emitted(drip, "listening");
+  const { port } = drip.address() as AddressInfo;
+  const env = {
+    ALIBABA_CLOUD_CREDENTIALS_URI: `http://127.0.0.1:${port}/`,
+    ALIBABA_CLOUD_ECS_METADATA_DISABLED: "true",
+  };
+  expectRefusal(await scene.run("populate", [], { env }), 3, "credentials URI");
+  drip.close();
 });
 
 test.concurrent("without any credentials the ways to give some are told", async () => {

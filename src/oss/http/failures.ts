@@ -16,6 +16,7 @@ const causes: Readonly<Record<string, string>> = {
   EMFILE: "too many open files: raise their limit, or lower --concurrency",
   ENFILE: "too many open files",
   UND_ERR_CONNECT_TIMEOUT: "timed out",
+  ERR_SSL_WRONG_VERSION_NUMBER: "it does not speak TLS (an endpoint without TLS begins with http://)",
 };
 
 const certificateCauses: Readonly<Record<string, string>> = {
@@ -76,8 +77,14 @@ export function reasonOf(cause: unknown): string {
   const message = cause instanceof Error ? cause.message : String(cause);
   if (certificate !== undefined)
     return `TLS: ${certificate}${code === "ERR_TLS_CERT_ALTNAME_INVALID" ? ` (${message})` : ""}`;
-  if (code?.startsWith("ERR_SSL_") || code?.startsWith("ERR_TLS_")) return `TLS: ${message}`;
+  if (code?.startsWith("ERR_SSL_") || code?.startsWith("ERR_TLS_")) return `TLS: ${opensslReason(cause) ?? message}`;
   return message === "" ? (code ?? "unknown cause") : message;
+}
+
+/** OpenSSL's messages are lines with the number of a thread and a place in its source; the reason is told beside. */
+function opensslReason(cause: unknown): string | undefined {
+  const isTold = cause instanceof Error && "reason" in cause && typeof cause.reason === "string";
+  return isTold ? String(cause.reason) : undefined;
 }
 
 /** The same failure with where it happened and the body bytes that had arrived, which count against the limit all the same. */

@@ -18,7 +18,8 @@ const callMs = 2;
 const callsPerObject = 4;
 /** An object is in flight until its file is closed; fewer than the thread pool has threads, and so few that two CPUs keep up. */
 const inFlight = 16;
-const objects = 10_000;
+/** So many that the start, a quarter of a second, weighs little. */
+const objects = 20_000;
 const quickObjects = 200;
 const sizeBytes = 16 * 1024;
 const prefix = "set/";

@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { StoredFile } from "./data-set.ts";
 
@@ -24,6 +24,12 @@ export function nginxProgram(): string | undefined {
   return folders.map((folder) => join(folder, "nginx")).find((path) => existsSync(path));
 }
 
+/** A worker without a descriptor left accepts no connection and says so only in its log. */
+function mostCachedFiles(): number {
+  const most = Number(/^Max open files +\S+ +(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1] ?? 65_536);
+  return Math.min(30_000, Math.floor(most / 2));
+}
+
 /** The text of nginx.conf; nginx runs in `site.directory`. */
 export function configuration(site: Site): string {
   const { bucket, virtualHost, directory, ports, files, latencyMs = 0, logFile } = site;
@@ -42,7 +48,7 @@ http {
   ${temporary}
   log_format answers "$msec $request_time $body_bytes_sent"; access_log ${log};
   sendfile on; tcp_nopush on; tcp_nodelay on;
-  keepalive_requests 100000000; keepalive_timeout 600s; open_file_cache max=30000 inactive=600s; open_file_cache_valid 600s;
+  keepalive_requests 100000000; keepalive_timeout 600s; open_file_cache max=${mostCachedFiles()} inactive=600s; open_file_cache_valid 600s;
   map_hash_max_size 262144; map_hash_bucket_size 256;
   map $uri $crc { default ""; ${crcs} }
   upstream listing { server 127.0.0.1:${ports.listing}; keepalive 8; }

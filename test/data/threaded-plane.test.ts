@@ -3,7 +3,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { combineCrc64 } from "../../src/checksum/crc64.ts";
-import type { PlaneSetup } from "../../src/data/build-plane.ts";
 import { DataThread } from "../../src/data/data-thread.ts";
 import { ThreadedPlane } from "../../src/data/threaded-plane.ts";
 import { copyOne } from "../../src/engine/whole-objects.ts";
@@ -11,6 +10,7 @@ import { CopyError } from "../../src/errors.ts";
 import type { FileTarget, WholeRequest } from "../../src/types.ts";
 import { resolvePath } from "../../src/volume/path.ts";
 import { DEFAULT_CREDENTIAL, Emulator } from "../emulator/server.ts";
+import { planeSetup } from "./plane-setup.ts";
 
 const mib = 2 ** 20;
 const signal = new AbortController().signal;
@@ -29,26 +29,10 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-function setupOf(root: string, placement: "direct" | "staged" = "direct"): PlaneSetup {
-  const origin = { scheme: "http", host: "127.0.0.1", port: emulator.port } as const;
-  const timeouts = { connectMs: 5_000, stallMs: 5_000, minBytesPerSecond: 0 };
-  const attributes = { fileMode: 0o644, dirMode: 0o755, uid: undefined, gid: undefined };
-  return {
-    transport: { kind: "socket", options: { origin, connections: 8, timeouts } },
-    requests: {
-      bucket: "b",
-      signature: { version: "v4", region: emulator.region },
-      address: { origin, host: `127.0.0.1:${emulator.port}`, pathPrefix: "/b" },
-    },
-    memoryBytes: 16 * mib,
-    writer: { ...attributes, root, placement, mtime: true, fsyncFiles: false, io: "direct" },
-  };
-}
-
 async function openPlane(threads: number, placement?: "direct" | "staged") {
   const root = await mkdtemp(join(folder, "target-"));
   const signing = { credentials: DEFAULT_CREDENTIAL, clockOffsetMs: 0 };
-  const setup = setupOf(root, placement);
+  const setup = planeSetup(emulator, root, placement);
   const plane = new ThreadedPlane({ setup, threads, signing, onSigningChange: () => () => {} });
   return { root, plane };
 }
@@ -165,7 +149,7 @@ describe("a data plane of threads", () => {
 
   it("rejects every call with the error of a thread that died", async () => {
     const root = await mkdtemp(join(folder, "target-"));
-    const broken = { ...setupOf(root), writer: { ...setupOf(root).writer, root: join(root, "nothing") } };
+    const broken = planeSetup(emulator, join(root, "nothing"));
     await using thread = new DataThread(broken, { credentials: undefined, clockOffsetMs: 0 });
     await expect(thread.call("makeDirectory", [resolvePath("a")])).rejects.toThrow(/nothing/);
     await expect(thread.call("makeDirectory", [resolvePath("b")])).rejects.toThrow(/nothing/);

@@ -77,7 +77,8 @@ export async function copyAll(
     queue.close({ error });
   });
   try {
-    await queue.settled();
+    // A dry run lets go of each task at once: entries that die young cost no collection.
+    if (!options.dryRun) await queue.settled();
     if (!stop.signal.aborted && !options.dryRun && !feeder.doomed)
       await copyQueued(queue, feeder, parts, options, stop);
     if (options.dryRun || feeder.doomed) await drain(queue);

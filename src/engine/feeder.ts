@@ -123,12 +123,13 @@ export class Feeder {
   }
 
   async #feed(planned: readonly CopyTask[], signal: AbortSignal): Promise<void> {
-    const tasks = await this.#undone(await this.#readable(planned, signal));
+    const replaced = new Map<CopyTask, ExistingFile>();
+    const tasks = await this.#undone(await this.#readable(planned, signal), replaced);
     this.#judge(); // also by keys that were looked up in vain
     if (this.#doomed) return;
     // What an earlier run left of its open files is not counted as free: they cannot be asked to fit once more.
-    for (const { task, existing } of tasks) if (!this.#hasRoom(task)) this.#parts.space.claim(task, existing);
-    for (const { task } of tasks) {
+    for (const task of tasks) if (!this.#hasRoom(task)) this.#parts.space.claim(task, replaced.get(task));
+    for (const task of tasks) {
       const room = this.#queue.put(task);
       if (room !== undefined) await room;
     }
@@ -183,7 +184,9 @@ export class Feeder {
     const { ledger, checkpointer } = this.#parts;
     const planned = planner.plan(entry);
     if (planned.status === "task") {
-      tasks.push(this.#earlier.has(entry.key) ? { ...planned.task, earlier: true } : planned.task);
+      // Most runs have no earlier one, and no hash of each key to pay for.
+      const isEarlier = this.#earlier.size > 0 && this.#earlier.has(entry.key);
+      tasks.push(isEarlier ? { ...planned.task, earlier: true } : planned.task);
       return undefined;
     }
     if (planned.status === "refused") return this.#refused(entry, planned.error);
@@ -248,18 +251,20 @@ export class Feeder {
     }
   }
 
-  /** Without those that stand at the target already, or whose place is taken. */
-  async #undone(tasks: readonly CopyTask[]): Promise<{ task: CopyTask; existing: ExistingFile | undefined }[]> {
+  /** Without those that stand at the target already, or whose place is taken; notes what the others replace. */
+  async #undone(tasks: readonly CopyTask[], replaced: Map<CopyTask, ExistingFile>): Promise<readonly CopyTask[]> {
     const { decide } = this.#options;
     const { plane } = this.#parts;
-    if (!decide || !plane || tasks.length === 0) return tasks.map((task) => ({ task, existing: undefined }));
+    if (!decide || !plane || tasks.length === 0) return tasks;
     const found = await plane.inspect(tasks.map(({ target }) => target.path));
-    const undone: { task: CopyTask; existing: ExistingFile | undefined }[] = [];
+    const undone: CopyTask[] = [];
     for (const [i, task] of tasks.entries()) {
       const existing = found[i];
       const decision = decide(task, existing);
-      if (!decision) undone.push({ task, existing });
-      else if ("skip" in decision) this.#parts.ledger.skipped(task.entry, decision.skip);
+      if (!decision) {
+        undone.push(task);
+        if (existing) replaced.set(task, existing);
+      } else if ("skip" in decision) this.#parts.ledger.skipped(task.entry, decision.skip);
       else await this.#refused(task.entry, decision.fail);
     }
     return undone;

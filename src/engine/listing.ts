@@ -1,6 +1,5 @@
 import { CopyError } from "../errors.ts";
 import type { Clock, ListPage, ListPosition, ObjectEntry, ObjectSource } from "../types.ts";
-import { compareKeys } from "./key-order.ts";
 import type { Limiter } from "./limiter.ts";
 import { LinkedAbort } from "./linked-abort.ts";
 import type { Requests } from "./requests.ts";
@@ -98,7 +97,8 @@ class RepeatDetector {
     let last = this.#previous.at(-1)?.key;
     let ascends = true;
     for (const { key } of entries) {
-      ascends &&= last === undefined || compareKeys(last, key) < 0;
+      // Not the order of a listing for every key, but in any order what ascends has no key twice.
+      ascends &&= last === undefined || last < key;
       last = key;
     }
     if (!ascends) refuseRepeats([...this.#previous, ...entries]);

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { ObjectEntry } from "../types.ts";
 import { comparePositions, type Position } from "./checkpoint-position.ts";
 
@@ -22,7 +22,8 @@ const beginning: DigestState = { chain: "", startAfter: undefined };
  */
 export class SourceDigest {
   #chain = "";
-  #block: string[] = [];
+  #block = "";
+  #blockEntries = 0;
   /** Ascending; the first is the newest that the last frontier allowed. */
   #states: DigestState[] = [beginning];
 
@@ -35,8 +36,8 @@ export class SourceDigest {
   }
 
   add(entry: ObjectEntry, position: Position = entry.key): void {
-    this.#block.push(`${entry.key}\0${entry.sizeBytes}\0${entry.etag}\n`);
-    if (this.#block.length < blockEntries) return;
+    this.#block += `${entry.key}\0${entry.sizeBytes}\0${entry.etag}\n`;
+    if (++this.#blockEntries < blockEntries) return;
     this.#close();
     this.#states.push({ chain: this.#chain, startAfter: position });
     if (this.#states.length > mostStates) this.#thin();
@@ -69,7 +70,8 @@ export class SourceDigest {
   }
 
   #close(): void {
-    this.#chain = createHash("sha256").update(this.#chain).update(this.#block.join("")).digest("hex");
-    this.#block = [];
+    this.#chain = hash("sha256", this.#chain + this.#block, "hex");
+    this.#block = "";
+    this.#blockEntries = 0;
   }
 }

@@ -26,26 +26,30 @@ export class SpaceBudget {
   claim(task: CopyTask, existing: ExistingFile | undefined): void {
     if (!this.#free) return;
     const { freeBytes, freeInodes, blockBytes } = this.#free;
-    const blocks = (bytes: number): number => Math.ceil(bytes / blockBytes) * blockBytes;
     const directories = this.#newDirectories(task);
     if (!existing) this.#inodes += directories + (task.kind === "directory" ? 0 : 1);
-    this.#bytes += blocks(task.target.sizeBytes) - (existing ? blocks(existing.sizeBytes) : 0);
+    this.#bytes += inBlocks(task.target.sizeBytes, blockBytes);
+    if (existing) this.#bytes -= inBlocks(existing.sizeBytes, blockBytes);
     if (this.#bytes > freeBytes) throw doesNotFit("bytes", this.#bytes, freeBytes);
     if (freeInodes !== undefined && this.#inodes > freeInodes) throw doesNotFit("inodes", this.#inodes, freeInodes);
   }
 
   /** In key order a directory that differs from the last path's is one that has not come before. */
   #newDirectories(task: CopyTask): number {
-    const { kind, target } = task;
-    const directory = kind === "file" ? target.path.slice(0, Math.max(0, target.path.lastIndexOf("/"))) : target.path;
-    if (directory === this.#directory) return 0;
-    this.#directory = directory;
-    const segments = directory === "" ? [] : directory.split("/");
+    const { path } = task.target;
+    const isFile = task.kind === "file";
+    if (isFile && path.startsWith(this.#directory) && !path.includes("/", this.#directory.length)) return 0;
+    this.#directory = isFile ? path.slice(0, path.lastIndexOf("/") + 1) : `${path}/`;
+    const segments = this.#directory.split("/").slice(0, -1);
     let common = 0;
     while (common < segments.length && segments[common] === this.#segments[common]) common++;
     this.#segments = segments;
     return segments.length - common;
   }
+}
+
+function inBlocks(bytes: number, blockBytes: number): number {
+  return Math.ceil(bytes / blockBytes) * blockBytes;
 }
 
 function doesNotFit(what: string, needed: number, available: number): CopyError {

@@ -1,7 +1,7 @@
 /** What the service says when it refuses, read leniently: a refusal may come cut, as HTML, or from something in between. */
 
 import type { ResponseHead } from "./http/transport.ts";
-import { decodeEntities } from "./xml-scan.ts";
+import { decodeEntities } from "./xml-entities.ts";
 
 /** Fields of an error answer; values are the server's own and unbounded. */
 export interface ServiceError {

@@ -63,7 +63,7 @@ function checkedPath(path: string, key: string): SafePath {
 }
 
 /** Names that no rule below refuses; most are such, and one look is cheaper than all rules. */
-const plain = /^(?:[A-Za-z0-9_-][A-Za-z0-9_.-]{0,200}\/)*[A-Za-z0-9_-][A-Za-z0-9_.-]{0,200}$/;
+const plain = /^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,200}(?:\/[A-Za-z0-9_-][A-Za-z0-9_.-]{0,200})*$/;
 
 function refusal(path: string): string | undefined {
   if (path.length <= maxPathBytes && plain.test(path)) return undefined;

@@ -14,6 +14,7 @@ import { makeScratch } from "../e2e/support/scratch.ts";
 import { DEFAULT_CREDENTIAL, Emulator } from "../emulator/server.ts";
 import { RecordingMetrics, silentLogger } from "../support/observers.ts";
 import { simpleRules } from "../support/sources.ts";
+import { planeSetup } from "./plane-setup.ts";
 
 const mib = 2 ** 20;
 const key = "large";
@@ -42,29 +43,7 @@ function sourceOf(emulator: Emulator): ObjectSource {
 }
 
 function planeAt(root: string, emulator: Emulator) {
-  const origin = { scheme: "http", host: "127.0.0.1", port: emulator.port } as const;
-  const timeouts = { connectMs: 5_000, stallMs: 5_000, minBytesPerSecond: 0 };
-  return buildPlane(
-    {
-      transport: { kind: "socket", options: { origin, connections: 4, timeouts } },
-      requests: {
-        bucket: "b",
-        signature: { version: "v4", region: emulator.region },
-        address: { origin, host: `127.0.0.1:${emulator.port}`, pathPrefix: "/b" },
-      },
-      memoryBytes: 16 * mib,
-      writer: {
-        root,
-        placement: "direct",
-        fileMode: 0o644,
-        dirMode: 0o755,
-        mtime: true,
-        fsyncFiles: false,
-        io: "direct",
-      },
-    },
-    { credentials: DEFAULT_CREDENTIAL, clockOffsetMs: 0 },
-  );
+  return buildPlane(planeSetup(emulator, root), { credentials: DEFAULT_CREDENTIAL, clockOffsetMs: 0 });
 }
 
 /** Holds the next write to a large file back until it is let go. */

@@ -4,7 +4,6 @@ import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { combineCrc64 } from "../../src/checksum/crc64.ts";
-import type { PlaneSetup } from "../../src/data/build-plane.ts";
 import { DataThread } from "../../src/data/data-thread.ts";
 import { DataThreads } from "../../src/data/data-threads.ts";
 import { ThreadedPlane } from "../../src/data/threaded-plane.ts";
@@ -13,6 +12,7 @@ import { CopyError } from "../../src/errors.ts";
 import type { FileTarget, WholeRequest } from "../../src/types.ts";
 import { resolvePath } from "../../src/volume/path.ts";
 import { DEFAULT_CREDENTIAL, Emulator } from "../emulator/server.ts";
+import { planeSetup } from "./plane-setup.ts";
 
 const mib = 2 ** 20;
 const signal = new AbortController().signal;
@@ -31,26 +31,10 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-function setupOf(root: string, placement: "direct" | "staged" = "direct"): PlaneSetup {
-  const origin = { scheme: "http", host: "127.0.0.1", port: emulator.port } as const;
-  const timeouts = { connectMs: 5_000, stallMs: 5_000, minBytesPerSecond: 0 };
-  const attributes = { fileMode: 0o644, dirMode: 0o755, uid: undefined, gid: undefined };
-  return {
-    transport: { kind: "socket", options: { origin, connections: 8, timeouts } },
-    requests: {
-      bucket: "b",
-      signature: { version: "v4", region: emulator.region },
-      address: { origin, host: `127.0.0.1:${emulator.port}`, pathPrefix: "/b" },
-    },
-    memoryBytes: 16 * mib,
-    writer: { ...attributes, root, placement, mtime: true, fsyncFiles: false, io: "direct" },
-  };
-}
-
 async function openPlane(threads: number, placement?: "direct" | "staged") {
   const root = await mkdtemp(join(folder, "target-"));
   const signing = { credentials: DEFAULT_CREDENTIAL, clockOffsetMs: 0 };
-  const setup = setupOf(root, placement);
+  const setup = planeSetup(emulator, root, placement);
   const plane = new ThreadedPlane({
     setup,
     threads: new DataThreads(threads).start(),
@@ -178,7 +162,7 @@ describe("a data plane of threads", () => {
     if (!thread) throw new Error("no thread");
     await setTimeout(500); // long enough to be up and waiting, mostly
     const signing = { credentials: undefined, clockOffsetMs: 0 };
-    thread.open(setupOf(root), signing);
+    thread.open(planeSetup(emulator, root), signing);
     thread.sign({ credentials: DEFAULT_CREDENTIAL, clockOffsetMs: 0 });
     const [object] = objectsOf("small/");
     if (!object) throw new Error("no object");
@@ -195,13 +179,18 @@ describe("a data plane of threads", () => {
     const root = await mkdtemp(join(folder, "target-"));
     await using used = new DataThreads(1);
     const signing = { credentials: DEFAULT_CREDENTIAL, clockOffsetMs: 0 };
-    const options = { setup: setupOf(root), threads: used.start(), signing, onSigningChange: () => () => {} };
+    const options = {
+      setup: planeSetup(emulator, root),
+      threads: used.start(),
+      signing,
+      onSigningChange: () => () => {},
+    };
     await new ThreadedPlane(options)[Symbol.asyncDispose]();
   });
 
   it("rejects every call with the error, and its kind, of a thread whose target has gone", async () => {
     const root = await mkdtemp(join(folder, "target-"));
-    const broken = { ...setupOf(root), writer: { ...setupOf(root).writer, root: join(root, "nothing") } };
+    const broken = planeSetup(emulator, join(root, "nothing"));
     await using thread = new DataThread();
     thread.open(broken, { credentials: undefined, clockOffsetMs: 0 });
     for (const path of ["a", "b"]) {

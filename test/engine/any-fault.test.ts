@@ -106,11 +106,11 @@ test("under any faults a run ends, each listed object ends once, and what counts
       expect(new Set([...ends.copied, ...ends.others]).size).toBe(copied.objects + skipped.objects + failed.objects);
       for (const key of ends.copied) {
         const { bytes, modifiedMs } = world.bucket.stored(key);
-        const file = world.plane.files.get(key);
+        const file = world.plane.volume.files.get(key);
         expect(file && Buffer.compare(file.bytes, bytes), key).toBe(0);
         expect(file?.modifiedMs).toBe(modifiedMs);
       }
-      if (error === undefined) expect([...world.plane.files.keys()].toSorted()).toEqual(ends.copied.toSorted());
+      if (error === undefined) expect([...world.plane.volume.files.keys()].toSorted()).toEqual(ends.copied.toSorted());
       expect(leftovers(world)).toEqual(nothingLeft);
     }),
     { numRuns: 500 },

@@ -37,13 +37,13 @@ async function failed(bytes: Uint8Array, options: WorldOptions = {}, put: PutOpt
   const work = copy(world, world.bucket.entry("a"));
   const error: unknown = await drive(world.clock, work).catch((reason: unknown) => reason);
   expect(leftovers(world)).toEqual(nothingLeft);
-  expect(world.plane.files.has("a")).toBe(false);
+  expect(world.plane.volume.files.has("a")).toBe(false);
   return { world, error };
 }
 
 function expectInPlace({ plane, bucket }: World, { target, verification }: CopiedObject, by = "crc64"): void {
   const stored = bucket.stored("a");
-  const file = plane.files.get("a");
+  const file = plane.volume.files.get("a");
   expect(Buffer.from(file?.bytes ?? []).equals(stored.bytes)).toBe(true);
   expect(file?.modifiedMs).toBe(stored.modifiedMs);
   expect(target).toMatchObject({ sizeBytes: stored.bytes.length, modifiedMs: stored.modifiedMs });
@@ -167,7 +167,7 @@ for (const [size, bytes] of [
       stop.abort(new Error("stop"));
       const end = await drive(world.clock, result);
       if (end !== "copied") expect(end).toEqual(new Error("stop"));
-      expect(world.plane.files.has("a")).toBe(end === "copied");
+      expect(world.plane.volume.files.has("a")).toBe(end === "copied");
       expect(leftovers(world)).toEqual(nothingLeft);
     }
   });

@@ -34,12 +34,12 @@ function worldAfter(left: Left | undefined, faults: (request: SeenRequest) => Fa
   };
   if (left) {
     for (const [key, stored] of left.world.bucket.objects) world.bucket.objects.set(key, stored);
-    for (const [path, file] of left.world.plane.files) plane.files.set(path, file);
-    for (const path of left.world.plane.directories) plane.directories.add(path);
+    for (const [path, file] of left.world.plane.volume.files) plane.volume.files.set(path, file);
+    for (const path of left.world.plane.volume.directories) plane.volume.directories.add(path);
     // Under its lock a run first removes what is not vouched for.
     const kept = new Set(left.saved.map(({ entry }) => simpleRules.versionOf(entry)));
-    for (const [place, bytes] of left.world.plane.leftFiles) {
-      if (kept.has(place.split(" ")[1] ?? "")) plane.leftFiles.set(place, bytes);
+    for (const [place, bytes] of left.world.plane.volume.leftFiles) {
+      if (kept.has(place.split(" ")[1] ?? "")) plane.volume.leftFiles.set(place, bytes);
     }
   }
   return { world, saved: () => saved };
@@ -65,22 +65,22 @@ test("killed at any moment, under any faults, the next runs go on, and every fil
           if (random() < 0.2) void world.parts.publisher?.flush().catch(() => {});
         }
         world.plane.kill();
-        const leftFiles = new Map(world.plane.leftFiles);
-        const files = new Map(world.plane.files);
+        const leftFiles = new Map(world.plane.volume.leftFiles);
+        const files = new Map(world.plane.volume.files);
         const before = saved();
         stop.abort(new Error("killed"));
         await drive(world.clock, running);
-        world.plane.leftFiles.clear();
-        for (const [place, bytes] of leftFiles) world.plane.leftFiles.set(place, bytes);
-        world.plane.files.clear();
-        for (const [path, file] of files) world.plane.files.set(path, file);
+        world.plane.volume.leftFiles.clear();
+        for (const [place, bytes] of leftFiles) world.plane.volume.leftFiles.set(place, bytes);
+        world.plane.volume.files.clear();
+        for (const [path, file] of files) world.plane.volume.files.set(path, file);
         left = { world, saved: before };
       }
       const { world } = worldAfter(left, () => undefined);
       if (!left) fill(world);
       await copyWorld(world, { options: { decide } });
       expectCopied(world);
-      expect([...world.plane.leftFiles.keys(), ...world.plane.stagedFiles.keys()]).toEqual([]);
+      expect([...world.plane.volume.leftFiles.keys(), ...world.plane.volume.stagedFiles.keys()]).toEqual([]);
       expect(world.parts.publisher?.isEmpty).toBe(true);
       expect(world.ledger.counts.failed.objects).toBe(0);
     }),
@@ -126,7 +126,7 @@ test("an object that changed starts over, and what is left of its old version go
   await drive(first.world.clock, ended);
   await drive(first.world.clock, first.world.parts.publisher?.last() ?? Promise.resolve());
   expect(first.saved().map(({ entry }) => entry.key)).toEqual(["gone", "huge"]);
-  expect(first.world.plane.leftFiles.size).toBe(2);
+  expect(first.world.plane.volume.leftFiles.size).toBe(2);
   first.world.bucket.put("huge", Buffer.alloc(901, 5));
   first.world.bucket.objects.delete("gone");
 
@@ -134,8 +134,8 @@ test("an object that changed starts over, and what is left of its old version go
   await copyWorld(world, { options: { decide } });
 
   expectCopied(world, ["huge"]);
-  expect([...world.plane.files.keys()]).toEqual(["huge"]);
-  expect([...world.plane.leftFiles.keys()]).toEqual([]);
+  expect([...world.plane.volume.files.keys()]).toEqual(["huge"]);
+  expect([...world.plane.volume.leftFiles.keys()]).toEqual([]);
 });
 
 test("a version that comes while an object is copied is staged under a name of its own", async () => {

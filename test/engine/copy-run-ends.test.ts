@@ -61,7 +61,7 @@ test("a listing that fails ends the run", async () => {
   );
   await expect(copyWorld(world)).rejects.toMatchObject({ kind: "auth" });
   expect(leftovers(world)).toEqual(nothingLeft);
-  expect(world.plane.files.size).toBe(0);
+  expect(world.plane.volume.files.size).toBe(0);
 });
 
 test("keys of a list that do not exist count as failures that may end the run before it begins", async () => {

@@ -13,7 +13,7 @@ test("everything that is listed is copied, whatever its size, and counted once",
   const world = fill(makeWorld());
   const { sourceDigest } = await copyWorld(world);
   expectCopied(world);
-  expect([...world.plane.directories]).toEqual(["c"]);
+  expect([...world.plane.volume.directories]).toEqual(["c"]);
   expect(objects(world)).toEqual({ listed: 7, copied: 7, skipped: 0, failed: 0 });
   expect(world.ledger.counts.copied.bytes).toBe(world.ledger.counts.listed.bytes);
   expect(world.ledger.listingComplete).toBe(true);
@@ -94,7 +94,7 @@ test("a run that cannot begin ends, and leaves nothing", async () => {
   const world = fill(makeWorld());
   const begin = (): Promise<void> => Promise.reject(new CopyError("volume", "read-only"));
   await expect(copyWorld(world, { parts: { begin } })).rejects.toThrow("read-only");
-  expect(world.plane.files.size).toBe(0);
+  expect(world.plane.volume.files.size).toBe(0);
   expect(leftovers(world)).toEqual(nothingLeft);
 });
 
@@ -129,7 +129,7 @@ test("keys that cannot be files are all told together, and nothing is written", 
   await expect(copyWorld(world, { options: { maxFailures: 1 } })).rejects.toThrow(TooManyFailures);
   expect(world.ledger.failures.map(({ key }) => key)).toEqual(["../a", "../b", "a/b", "z/"]);
   expect(world.plane.events).toEqual([]);
-  expect(world.plane.files.size).toBe(0);
+  expect(world.plane.volume.files.size).toBe(0);
   expect(leftovers(world)).toEqual(nothingLeft);
 });
 
@@ -157,7 +157,7 @@ test("an object that fails does not touch the others", async () => {
   const world = fill(makeWorld({ faults: faultOf("b/large", { kind: "missing" }) }));
   await copyWorld(world);
   expectCopied(world, ["a/1", "a/2", "b/more", "empty", "huge"]);
-  expect(world.plane.files.has("b/large")).toBe(false);
+  expect(world.plane.volume.files.has("b/large")).toBe(false);
   expect(objects(world)).toEqual({ listed: 7, copied: 6, skipped: 0, failed: 1 });
   expect(world.ledger.failures).toMatchObject([{ key: "b/large", kind: "missing" }]);
 });
@@ -174,7 +174,7 @@ test("a dry run lists, plans and checks, and neither reads nor writes an object"
     const world = fill(makeWorld({ pageKeys: () => 2 }));
     await copyWorld(world, { options: { dryRun: true }, ...(plane ? {} : { parts: { plane: undefined } }) });
     expect(world.plane.events).toEqual([]);
-    expect(world.plane.files.size + world.plane.directories.size).toBe(0);
+    expect(world.plane.volume.files.size + world.plane.volume.directories.size).toBe(0);
     expect(world.bucket.requests.every(({ operation }) => operation === "list")).toBe(true);
     expect(objects(world)).toEqual({ listed: 7, copied: 0, skipped: 0, failed: 0 });
   }
@@ -222,8 +222,8 @@ test.each([true, false])("archived objects are found out by one probe (readable:
 test("files that stand at the target as they should are skipped, those in the way fail", async () => {
   const world = fill(makeWorld(), { a: 5, b: 5, c: 5 });
   const { bytes, modifiedMs } = world.bucket.stored("a");
-  world.plane.files.set("a", { bytes, modifiedMs });
-  world.plane.directories.add("b");
+  world.plane.volume.files.set("a", { bytes, modifiedMs });
+  world.plane.volume.directories.add("b");
   await copyWorld(world, { options: { decide: createDecision({ overwrite: "always", mtime: true }) } });
   expect(objects(world)).toEqual({ listed: 3, copied: 1, skipped: 1, failed: 1 });
   expect(world.ledger.failures).toMatchObject([{ key: "b", kind: "occupied" }]);
@@ -240,7 +240,7 @@ test("staged files get their names after a common sync, the last of them before 
   const world = fill(makeWorld({ staged: true }));
   await copyWorld(world);
   expectCopied(world);
-  expect(world.plane.stagedFiles.size).toBe(0);
+  expect(world.plane.volume.stagedFiles.size).toBe(0);
   const publishing = world.plane.events.findIndex((event) => event.startsWith("publish"));
   expect(world.plane.events[publishing - 1]).toBe("sync");
   expect(objects(world)).toEqual({ listed: 7, copied: 7, skipped: 0, failed: 0 });

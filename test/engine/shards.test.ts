@@ -18,11 +18,11 @@ async function copyShards(sizes: Readonly<Record<string, number>>): Promise<{ wo
 test("shards copy every object once between them, and each counts its own only", async () => {
   const sizes = Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`dir/${i}`, i * 3]));
   const runs = await copyShards(sizes);
-  const copied = runs.flatMap(({ world }) => [...world.plane.files.keys()]);
+  const copied = runs.flatMap(({ world }) => [...world.plane.volume.files.keys()]);
   expect(copied.toSorted()).toEqual(Object.keys(sizes).toSorted());
   for (const { world } of runs) {
-    expectCopied(world, [...world.plane.files.keys()]);
-    const own = world.plane.files.size;
+    expectCopied(world, [...world.plane.volume.files.keys()]);
+    const own = world.plane.volume.files.size;
     expect(objects(world)).toEqual({ listed: own, copied: own, skipped: 0, failed: 0 });
     expect(world.bucket.requests.filter(({ operation }) => operation === "get").length).toBeGreaterThanOrEqual(own);
   }
@@ -45,7 +45,7 @@ test("links of other shards are not looked up", async () => {
 test("a key below another shard's file is refused in its own shard, whichever comes first", async () => {
   const sizes = Object.fromEntries(["a", ...Array.from({ length: 9 }, (_, i) => `a/${i}`)].map((key) => [key, 1]));
   const runs = await copyShards(sizes);
-  expect(runs.flatMap(({ world }) => [...world.plane.files.keys()])).toEqual(["a"]);
+  expect(runs.flatMap(({ world }) => [...world.plane.volume.files.keys()])).toEqual(["a"]);
   const failures = runs.flatMap(({ world }) => world.ledger.failures);
   expect(failures).toHaveLength(9);
   for (const { kind, message } of failures) {

@@ -1,16 +1,15 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { CopyError, type ErrorKind } from "../../src/errors.ts";
-import { bucketAddress } from "../../src/oss/endpoint.ts";
 import { SocketTransport } from "../../src/oss/http/socket-transport.ts";
 import type { Flow, Transport } from "../../src/oss/http/transport.ts";
 import type { TransportOptions } from "../../src/oss/http/transport-options.ts";
 import { UndiciTransport } from "../../src/oss/http/undici-transport.ts";
 import { type BodySink, ObjectReader } from "../../src/oss/object-reader.ts";
-import { RequestBuilder } from "../../src/oss/request.ts";
 import type { ByteRange, ObjectHead } from "../../src/types.ts";
 import { testCertificate } from "../contract/transport-certificate.ts";
 import { crcDecimal, crcOf } from "../emulator/crc64.ts";
+import { anonymousRequests } from "../oss/anonymous-requests.ts";
 import { fuzzSeconds, report } from "./campaign.ts";
 import { type Chance, chance, contentOf, etagOf, type HostileServer, hostileServer, ways } from "./hostile-server.ts";
 
@@ -80,14 +79,7 @@ class Client {
   readonly #random: Chance;
 
   constructor(transport: Transport, port: number, random: Chance) {
-    const endpoint = { scheme: "http", host: "127.0.0.1", port } as const;
-    const requests = new RequestBuilder({
-      address: bucketAddress({ endpoint, addressing: "path", bucket: "b" }),
-      bucket: "b",
-      signature: { version: "v4", region: "r" },
-      state: { credentials: undefined, clockOffsetMs: 0 },
-      nowMs: () => 0,
-    });
+    const requests = anonymousRequests({ scheme: "http", host: "127.0.0.1", port });
     this.#reader = new ObjectReader(transport, requests);
     this.#random = random;
   }

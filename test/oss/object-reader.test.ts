@@ -1,20 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { CopyError } from "../../src/errors.ts";
-import { bucketAddress } from "../../src/oss/endpoint.ts";
 import { ObjectReader, type ReadRequest } from "../../src/oss/object-reader.ts";
-import { RequestBuilder } from "../../src/oss/request.ts";
+import { anonymousRequests } from "./anonymous-requests.ts";
 import { type CannedAnswer, CannedTransport, header } from "./canned-transport.ts";
 import { MemorySink } from "./memory-sink.ts";
 
-const endpoint = { scheme: "http", host: "127.0.0.1", port: 80 } as const;
-const requests = new RequestBuilder({
-  address: bucketAddress({ endpoint, addressing: "auto", bucket: "bkt" }),
-  bucket: "bkt",
-  signature: { version: "v4", region: "r" },
-  state: { credentials: undefined, clockOffsetMs: 0 },
-  nowMs: () => 0,
-});
+const requests = anonymousRequests({ scheme: "http", host: "127.0.0.1", port: 80 });
 const signal = new AbortController().signal;
 
 const content = "0123456789";

@@ -37,18 +37,19 @@ async function opened(source: ScriptedSource, options: SessionOptions = {}): Pro
   return session;
 }
 
+/** What is to be assumed with a token that lies in `directory`, from a service on this machine. */
+async function roleAt(port: number, directory: { path(name: string): string }) {
+  const oidcTokenFile = directory.path("token");
+  await writeFile(oidcTokenFile, "t");
+  const stsEndpoint = `127.0.0.1:${port}`;
+  return { roleArn: "acs:ram::1:role/r", oidcProviderArn: "p", oidcTokenFile, stsEndpoint, from: "options" } as const;
+}
+
 describe("a session over a security token service", () => {
   test("asks once for twenty concurrent refusals", async () => {
     await using directory = await temporaryDirectory();
-    await writeFile(directory.path("token"), "t");
     await using server = await startSts((call) => issued(String(call)));
-    const role = {
-      roleArn: "acs:ram::1:role/r",
-      oidcProviderArn: "p",
-      oidcTokenFile: directory.path("token"),
-      stsEndpoint: `127.0.0.1:${server.port}`,
-      from: "options",
-    } as const;
+    const role = await roleAt(server.port, directory);
     await using session = await Session.start({ anonymous: false, role }, {}, { sts: { ca: testCertificate } }, never);
     expect(session.signing.credentials?.accessKeyId).toBe("id-1");
     await Promise.all(Array.from({ length: 20 }, () => session.refresh(refused)));
@@ -58,14 +59,7 @@ describe("a session over a security token service", () => {
 
   test("does not start while the service cannot be reached, and says that this may pass", async () => {
     await using directory = await temporaryDirectory();
-    await writeFile(directory.path("token"), "t");
-    const role = {
-      roleArn: "acs:ram::1:role/r",
-      oidcProviderArn: "p",
-      oidcTokenFile: directory.path("token"),
-      stsEndpoint: "127.0.0.1:1",
-      from: "spec",
-    } as const;
+    const role = await roleAt(1, directory);
     const starting = Session.start({ anonymous: false, role }, {}, { renewal: impatient }, never);
     await expect(starting).rejects.toMatchObject({
       kind: "identity",
@@ -75,14 +69,7 @@ describe("a session over a security token service", () => {
 
   test("stops waiting when the run does", async () => {
     await using directory = await temporaryDirectory();
-    await writeFile(directory.path("token"), "t");
-    const role = {
-      roleArn: "r",
-      oidcProviderArn: "p",
-      oidcTokenFile: directory.path("token"),
-      stsEndpoint: "127.0.0.1:1",
-      from: "options",
-    } as const;
+    const role = await roleAt(1, directory);
     const controller = new AbortController();
     const starting = Session.start(
       { anonymous: false, role },

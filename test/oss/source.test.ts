@@ -1,18 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { bucketAddress } from "../../src/oss/endpoint.ts";
-import { RequestBuilder } from "../../src/oss/request.ts";
 import { OssSource } from "../../src/oss/source.ts";
 import type { ListPosition } from "../../src/types.ts";
+import { anonymousRequests } from "./anonymous-requests.ts";
 import { type CannedAnswer, CannedTransport } from "./canned-transport.ts";
 
-const endpoint = { scheme: "https", host: "oss.example.com", port: 443 } as const;
-const requests = new RequestBuilder({
-  address: bucketAddress({ endpoint, addressing: "auto", bucket: "bkt" }),
-  bucket: "bkt",
-  signature: { version: "v4", region: "r" },
-  state: { credentials: undefined, clockOffsetMs: 0 },
-  nowMs: () => 0,
-});
+const requests = anonymousRequests({ scheme: "https", host: "oss.example.com", port: 443 });
 const signal = new AbortController().signal;
 
 function sourceOf(...answers: CannedAnswer[]) {

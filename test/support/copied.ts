@@ -17,7 +17,7 @@ export function fill(world: World, sizes: Readonly<Record<string, number>> = mix
 export function expectCopied({ plane, bucket }: World, keys: readonly string[] = [...bucket.objects.keys()]): void {
   for (const key of keys.filter((each) => !each.endsWith("/"))) {
     const stored = bucket.stored(key);
-    const file = plane.files.get(key);
+    const file = plane.volume.files.get(key);
     expect(file && Buffer.from(file.bytes).equals(stored.bytes), key).toBe(true);
     expect(file?.modifiedMs).toBe(stored.modifiedMs);
   }

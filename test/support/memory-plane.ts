@@ -18,6 +18,7 @@ import type {
   WholeWatcher,
 } from "../../src/types.ts";
 import type { MemoryBucket } from "./memory-bucket.ts";
+import { MemoryVolume } from "./memory-volume.ts";
 
 export type VolumeAction = "whole" | "open" | "range" | "settle" | "abandon" | "publish" | "inspect";
 
@@ -44,11 +45,7 @@ const forever = new AbortController().signal;
 export class MemoryPlane implements DataPlane {
   readonly wholeBytes: number;
   readonly heldBytes: number;
-  readonly files = new Map<string, { readonly bytes: Uint8Array; readonly modifiedMs: number }>();
-  readonly directories = new Set<string>();
-  readonly stagedFiles = new Map<string, Uint8Array>();
-  /** Unfinished files of a staged run, by path and version. */
-  readonly leftFiles = new Map<string, Uint8Array>();
+  readonly volume: MemoryVolume;
   /** What happened, in order: `open a`, `settle a`, `whole a`, `publish a b`. */
   readonly events: string[] = [];
   readonly #options: MemoryPlaneOptions;
@@ -62,6 +59,7 @@ export class MemoryPlane implements DataPlane {
     this.#options = options;
     this.wholeBytes = options.wholeBytes ?? 64;
     this.heldBytes = options.heldBytes ?? 0;
+    this.volume = new MemoryVolume(options.staged ?? false);
   }
 
   /** Calls that have not settled. */
@@ -102,7 +100,7 @@ export class MemoryPlane implements DataPlane {
       await this.#options.clock.sleep(1, forever);
       this.#check("whole", target.path);
       this.events.push(`whole ${target.path}`);
-      this.#stand(target, bytes);
+      this.volume.stand(target, bytes);
       return right && check.by !== "length" ? check.by : "lengthOnly";
     });
   }
@@ -153,7 +151,7 @@ export class MemoryPlane implements DataPlane {
       const { target, bytes } = this.#idleFile(file);
       this.#check("settle", target.path);
       this.events.push(`settle ${target.path}`);
-      this.#stand(target, bytes);
+      this.volume.stand(target, bytes);
       this.#open.delete(file);
     });
   }
@@ -176,8 +174,7 @@ export class MemoryPlane implements DataPlane {
       await this.#options.clock.sleep(1, forever);
       this.#idleFile(file);
       bytes.fill(0, 0, this.heldBytes); // what is held back is nowhere yet
-      if (this.#options.staged) this.leftFiles.set(placeOf(target), bytes);
-      else this.files.set(target.path, { bytes, modifiedMs: 0 });
+      this.volume.leave(target, bytes);
       this.#open.delete(file);
     });
   }
@@ -185,7 +182,7 @@ export class MemoryPlane implements DataPlane {
   reopenFile(target: FileTarget, leastBytes: number): Promise<FileId | undefined> {
     return this.#counted(async () => {
       await this.#options.clock.sleep(1, forever);
-      const left = this.#takeLeft(target);
+      const left = this.volume.takeLeft(target);
       if (!left || left.length < leastBytes) return undefined;
       this.events.push(`reopen ${target.path}`);
       const id = this.#nextFile++;
@@ -198,26 +195,23 @@ export class MemoryPlane implements DataPlane {
 
   async clearPlace(target: FileTarget): Promise<boolean> {
     this.events.push(`clear ${target.path}`);
-    return this.#takeLeft(target) !== undefined;
+    return this.volume.takeLeft(target) !== undefined;
   }
 
   /** What an unfinished file would hold if the process ended now, without a word to anybody. */
   kill(): void {
-    for (const { target, bytes } of this.#open.values()) {
-      if (this.#options.staged) this.leftFiles.set(placeOf(target), bytes.slice());
-      else this.files.set(target.path, { bytes: bytes.slice(), modifiedMs: 0 });
-    }
+    for (const { target, bytes } of this.#open.values()) this.volume.leave(target, bytes.slice());
   }
 
   async makeDirectory(path: SafePath): Promise<void> {
-    this.directories.add(path);
+    this.volume.directories.add(path);
   }
 
   inspect(paths: readonly SafePath[]): Promise<readonly (ExistingFile | undefined)[]> {
     return this.#counted(async () => {
       await this.#options.clock.sleep(1, forever);
       for (const path of paths) this.#check("inspect", path);
-      return paths.map((path) => this.#look(path));
+      return paths.map((path) => this.volume.look(path));
     });
   }
 
@@ -225,14 +219,9 @@ export class MemoryPlane implements DataPlane {
     return this.#counted(async () => {
       this.events.push(["publish", ...targets.map(({ path }) => path)].join(" "));
       await this.#options.clock.sleep(1, forever);
-      return targets.map((target) => {
-        const fault = this.#options.volumeFault?.("publish", target.path);
-        const bytes = this.stagedFiles.get(target.path);
-        if (fault || !bytes) return fault ?? new Error(`${target.path} is not staged`);
-        this.stagedFiles.delete(target.path);
-        this.files.set(target.path, { bytes, modifiedMs: target.modifiedMs });
-        return undefined;
-      });
+      return targets.map(
+        (target) => this.#options.volumeFault?.("publish", target.path) ?? this.volume.publish(target),
+      );
     });
   }
 
@@ -282,25 +271,6 @@ export class MemoryPlane implements DataPlane {
     }
   }
 
-  #takeLeft(target: FileTarget): Uint8Array | undefined {
-    const place = placeOf(target);
-    const bytes = this.#options.staged ? this.leftFiles.get(place) : this.files.get(target.path)?.bytes;
-    if (this.#options.staged) this.leftFiles.delete(place);
-    else this.files.delete(target.path);
-    return bytes;
-  }
-
-  #stand({ path, modifiedMs }: FileTarget, bytes: Uint8Array): void {
-    if (this.#options.staged) this.stagedFiles.set(path, bytes);
-    else this.files.set(path, { bytes, modifiedMs });
-  }
-
-  #look(path: string): ExistingFile | undefined {
-    if (this.directories.has(path)) return { kind: "directory", sizeBytes: 0, modifiedMs: 0 };
-    const file = this.files.get(path);
-    return file && { kind: "file", sizeBytes: file.bytes.length, modifiedMs: file.modifiedMs };
-  }
-
   #check(action: VolumeAction, path: string): void {
     const fault = this.#options.volumeFault?.(action, path);
     if (fault) throw fault;
@@ -317,10 +287,6 @@ export class MemoryPlane implements DataPlane {
     if (file.busy > 0) throw new Error(`a range of ${file.target.path} is still under way`);
     return file;
   }
-}
-
-function placeOf({ path, version }: FileTarget): string {
-  return `${path} ${version}`;
 }
 
 function sumOf(bytes: Uint8Array, by: "crc64" | "md5"): bigint | string {

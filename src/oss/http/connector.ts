@@ -18,14 +18,19 @@ interface Tls {
   readonly context: SecureContext;
 }
 
+/** Who is connected to, and how: in the clear without `tls`. */
+interface Peer {
+  readonly address: string;
+  readonly tls: Tls | undefined;
+}
+
 export class Connector {
   readonly #options: TransportOptions;
   readonly #origin: Origin;
   readonly #connectMs: number;
   readonly #addresses: Addresses;
-  #tls: Tls | undefined;
-  /** One for all connections that are opened meanwhile: a context of trusted certificates takes 30 ms of CPU. */
-  #loadingTls: Promise<Tls> | undefined;
+  /** One for all connections, also those opened meanwhile: a context of trusted certificates takes 30 ms of CPU. */
+  #tls: Promise<Tls> | undefined;
   /** The last TLS session, so that the next connection needs no full handshake. */
   #session: Buffer | undefined;
 
@@ -41,15 +46,13 @@ export class Connector {
     const deadlineMs = performance.now() + this.#connectMs;
     let failure: unknown;
     try {
-      if (this.#origin.scheme === "https") {
-        this.#loadingTls ??= loadTls(this.#options.ca);
-        this.#tls = await this.#loadingTls;
-      }
+      if (this.#origin.scheme === "https") this.#tls ??= loadTls(this.#options.ca);
+      const tls = await this.#tls;
       const addresses = await abortable(within(this.#connectMs, this.#addresses.inOrder()), signal);
       for (const [i, address] of addresses.entries()) {
         // An address that swallows everything leaves the others their share of the time.
         const timeoutMs = (deadlineMs - performance.now()) / (addresses.length - i);
-        failure = await this.#attempt(address, target, timeoutMs, signal);
+        failure = await this.#attempt({ address, tls }, target, timeoutMs, signal);
         signal.throwIfAborted();
         if (failure === undefined) return;
         this.#addresses.failed(address);
@@ -62,9 +65,9 @@ export class Connector {
   }
 
   /** Resolves with the failure, or undefined when the socket is attached. */
-  #attempt(address: string, target: Attachable, timeoutMs: number, signal: AbortSignal): Promise<Error | undefined> {
+  #attempt(peer: Peer, target: Attachable, timeoutMs: number, signal: AbortSignal): Promise<Error | undefined> {
     const { promise, resolve } = Promise.withResolvers<Error | undefined>();
-    const socket = this.#open(address, target.onread);
+    const socket = this.#open(peer, target.onread);
     const timer = setTimeout(() => socket.destroy(failureOf("timed out", "ETIMEDOUT")), Math.max(timeoutMs, 1));
     const abort = (): unknown => socket.destroy();
     const settle = (failure: Error | undefined): void => {
@@ -78,15 +81,15 @@ export class Connector {
     };
     const closed = (): void => settle(new Error("connection closed in the handshake"));
     signal.addEventListener("abort", abort, { once: true });
-    socket.once(this.#origin.scheme === "https" ? "secureConnect" : "connect", () => settle(undefined));
+    socket.once(peer.tls === undefined ? "connect" : "secureConnect", () => settle(undefined));
     socket.on("error", settle).on("close", closed);
     return promise;
   }
 
-  #open(address: string, onread: OnReadOpts): Socket {
+  #open({ address, tls }: Peer, onread: OnReadOpts): Socket {
     const { port } = this.#origin;
-    if (this.#tls === undefined) return connectTcp({ host: address, port, onread });
-    const { connect: connectTls, context } = this.#tls;
+    if (tls === undefined) return connectTcp({ host: address, port, onread });
+    const { connect: connectTls, context } = tls;
     const name = serverName(this.#origin);
     const options: ConnectionOptions & { readonly onread: OnReadOpts } = {
       host: address,

@@ -1,5 +1,6 @@
 import type { CopyError } from "../errors.ts";
 import type { ExistingFile, ObjectEntry } from "../types.ts";
+import { ArchiveAccess } from "./archive.ts";
 import type { CheckpointState } from "./checkpoint.ts";
 import { comparePositions, type Position } from "./checkpoint-position.ts";
 import type { CopyOptions, CopyParts } from "./copy-run.ts";
@@ -8,7 +9,6 @@ import { ancestorsOf, beginningsOf, pathOf, standingFiles } from "./earlier-file
 import type { Pages } from "./listing.ts";
 import { archived, type CopyTask, needsProbe, Planner } from "./plan.ts";
 import type { BoundedQueue } from "./queue.ts";
-import { isObjectsOwn } from "./retry.ts";
 import { SourceDigest } from "./source-digest.ts";
 
 /** Whether a planned file is to be copied, given what stands at its path: a reason to skip it, an error, or neither. */
@@ -32,8 +32,7 @@ export class Feeder {
   /** The last key listed, and whether each came after the one before. */
   #lastKey: string | undefined;
   #ascends = true;
-  /** Whether archived objects can be read directly; undefined until one was tried. */
-  #readsArchive: boolean | undefined;
+  readonly #archive: ArchiveAccess;
 
   constructor(prefix: string, queue: BoundedQueue<CopyTask>, parts: CopyParts, options: CopyOptions) {
     this.#queue = queue;
@@ -41,6 +40,7 @@ export class Feeder {
     this.#prefix = prefix;
     this.#prefixLength = prefix.length;
     this.#parts = parts;
+    this.#archive = new ArchiveAccess(parts);
     this.#options = options;
     const { checkpointer } = parts;
     this.#digest = checkpointer?.digest ?? new SourceDigest();
@@ -229,26 +229,15 @@ export class Feeder {
     this.#doomed ||= maxFailures !== undefined && this.#parts.ledger.counts.failed.objects >= maxFailures;
   }
 
-  /** Without archived objects. Direct reads are a setting of the bucket, so the first such object speaks for all. */
+  /** Without archived objects that cannot be read. */
   async #readable(tasks: readonly CopyTask[], signal: AbortSignal): Promise<readonly CopyTask[]> {
-    const doubtful = tasks.find(({ entry }) => needsProbe(entry));
-    if (!doubtful) return tasks;
-    this.#readsArchive ??= await this.#canRead(doubtful.entry, signal);
-    if (this.#readsArchive) return tasks;
-    for (const { entry } of tasks) if (needsProbe(entry)) await this.#refused(entry, archived(entry));
-    return tasks.filter(({ entry }) => !needsProbe(entry));
-  }
-
-  async #canRead(entry: ObjectEntry, signal: AbortSignal): Promise<boolean> {
-    const { source, requests } = this.#parts;
-    const kind = { operation: "get", what: entry.key, bodyBytes: 1, bufferBytes: 0 } as const;
-    try {
-      await requests.run(entry, kind, () => source.probe(entry, signal), signal);
-      return true;
-    } catch (error) {
-      if (signal.aborted || !isObjectsOwn(error)) throw error;
-      return error.kind !== "unsupported"; // gone or changed meanwhile: that is for the copy to find out
+    if (!tasks.some(({ entry }) => needsProbe(entry))) return tasks;
+    const readable: CopyTask[] = [];
+    for (const task of tasks) {
+      if (await this.#archive.refuses(task.entry, signal)) await this.#refused(task.entry, archived(task.entry));
+      else readable.push(task);
     }
+    return readable;
   }
 
   /** Without those that stand at the target already, or whose place is taken; notes what the others replace. */

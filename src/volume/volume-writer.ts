@@ -96,6 +96,7 @@ export class VolumeWriter implements TargetWriter {
 
   /** Like `writeWhole`, in the thread pool; the bytes are in use until the promise settles. */
   writeWholePooled(target: FileTarget, bytes: Uint8Array): Promise<void> {
+    this.#calls.pooled();
     return writeWholePooled(this.#placement, this.#files, target, bytes);
   }
 

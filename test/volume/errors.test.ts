@@ -2,7 +2,6 @@ import { expect, it } from "vitest";
 import { CopyError } from "../../src/errors.ts";
 import { bytesTaken, errnoOf, nameError, volumeError } from "../../src/volume/errors.ts";
 import { parseIdentity } from "../../src/volume/identity.ts";
-import { SlowCalls } from "../../src/volume/slow-calls.ts";
 
 function systemError(code: string): Error {
   return Object.assign(new Error(code), { code, syscall: "write" });
@@ -70,22 +69,4 @@ it("the identity is the one that file permissions are checked against", () => {
   expect(parseIdentity(status)).toEqual({ uid: 4, gid: 8, overridesPermissions: false });
   expect(parseIdentity(status.replace("c1", "c2")).overridesPermissions).toBe(true);
   expect(parseIdentity("Name:\tnode\nCapEff:\nUid:\t1\t2\t3\t4\n").overridesPermissions).toBe(false);
-});
-
-it("calls are slow as soon as half of a sample are, however many are to come", () => {
-  const calls = new SlowCalls();
-  for (let i = 0; i < 31; i++) calls.took(8);
-  expect(calls.slow).toBe(false);
-  calls.took(8);
-  expect(calls.slow).toBe(true);
-});
-
-it("calls are slow when most of them are, and then for good", () => {
-  const calls = new SlowCalls();
-  for (let i = 0; i < 64; i++) calls.took(i % 3 === 0 ? 100 : 0.05);
-  expect(calls.slow).toBe(false);
-  for (let i = 0; i < 64; i++) calls.took(i % 3 === 0 ? 0.05 : 1);
-  expect(calls.slow).toBe(true);
-  for (let i = 0; i < 640; i++) calls.took(0.01);
-  expect(calls.slow).toBe(true);
 });

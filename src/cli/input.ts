@@ -8,8 +8,8 @@ export function readText(source: string): Promise<string> {
 }
 
 /**
- * Lines of a file, or of standard input for `-`; a CR before the line's end belongs to the end. `signal` gives up the
- * input, which would keep the process alive as long as somebody may still write to it.
+ * Lines of a file, or of standard input for `-`, without a byte order mark; a CR before the line's end belongs to the end.
+ * `signal` gives up the input, which would keep the process alive as long as somebody may still write to it.
  */
 export async function* readLines(source: string, signal: AbortSignal): AsyncGenerator<string> {
   const input = open(source);
@@ -18,12 +18,10 @@ export async function* readLines(source: string, signal: AbortSignal): AsyncGene
   const failed = new Promise<never>((_, reject) => input.once("error", reject));
   failed.catch(() => {});
   const lines = createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })[Symbol.asyncIterator]();
-  for (
-    let next = await Promise.race([lines.next(), failed]);
-    !next.done;
-    next = await Promise.race([lines.next(), failed])
-  ) {
-    yield next.value;
+  for (let number = 0; ; number++) {
+    const next = await Promise.race([lines.next(), failed]);
+    if (next.done) return;
+    yield number === 0 ? next.value.replace(/^\uFEFF/, "") : next.value;
   }
 }
 

@@ -97,7 +97,7 @@ class RepeatDetector {
     let last = this.#previous.at(-1)?.key;
     let ascends = true;
     for (const { key } of entries) {
-      // Not the order of a listing for every key, but in any order what ascends has no key twice.
+      // By UTF-16 units, not by bytes: in whatever order keys ascend, none of them comes twice.
       ascends &&= last === undefined || last < key;
       last = key;
     }

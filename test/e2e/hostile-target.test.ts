@@ -50,7 +50,8 @@ for (const verb of ["populate", "copy"] as const) {
     scene.emulator.addFaults({ kind: "delay", ms: 4, operation: "get" });
     const outside = await scene.scratch.directory("outside");
     await writeFile(`${outside}/0001`, "precious");
-    const swaps = ["a", "b", "b/c", "d"].map((name) => swapForLinks(`${scene.target}/${name}`, outside));
+    // Not `b/c` too: while `b` is a link, its link would be made outside by us.
+    const swaps = ["a", "b", "d"].map((name) => swapForLinks(`${scene.target}/${name}`, outside));
     const result = await scene.run(verb, ["--concurrency", "8", "--part-size", "512KiB", "--max-failures", "none"]);
     const made = await Promise.all(swaps.map(({ stop }) => stop()));
 

@@ -14,7 +14,7 @@ interface Waiter {
 }
 
 /** A pool and who waits for it. */
-interface Lane extends BufferPool {
+interface Pool extends BufferPool {
   readonly queues: Map<Owner, Waiter[]>;
   usedBytes: number;
 }
@@ -26,17 +26,17 @@ interface Lane extends BufferPool {
  */
 export class Admission {
   readonly #mostRequests: number;
-  readonly #lanes: readonly Lane[];
+  readonly #pools: readonly Pool[];
   #limit: number;
   #requests = 0;
   #admitted = 0;
   #firstAfterCut = 0;
-  #nextLane = 0;
+  #nextPool = 0;
 
   /** `pools` in ascending order of `largestBytes`. */
   constructor(mostRequests: number, pools: readonly BufferPool[]) {
     this.#mostRequests = mostRequests;
-    this.#lanes = pools.map((pool) => ({ ...pool, queues: new Map(), usedBytes: 0 }));
+    this.#pools = pools.map((pool) => ({ ...pool, queues: new Map(), usedBytes: 0 }));
     this.#limit = mostRequests;
   }
 
@@ -52,19 +52,19 @@ export class Admission {
 
   /** A place, if there is one now and nobody waits for the like. */
   tryAcquire(bytes: number): Permit | undefined {
-    const lane = this.#laneFor(bytes);
-    if (lane.queues.size > 0 || !this.#fits(lane, bytes)) return undefined;
-    this.#take(lane, bytes);
-    return this.#permit(lane, bytes);
+    const pool = this.#poolFor(bytes);
+    if (pool.queues.size > 0 || !this.#fits(pool, bytes)) return undefined;
+    this.#take(pool, bytes);
+    return this.#permit(pool, bytes);
   }
 
   /** Waits for a place. Rejects with the signal's reason, and with RangeError if `bytes` can never fit. */
   async acquire(owner: Owner, bytes: number, signal: AbortSignal): Promise<Permit> {
-    const lane = this.#laneFor(bytes);
+    const pool = this.#poolFor(bytes);
     signal.throwIfAborted();
-    if (lane.queues.size > 0 || !this.#fits(lane, bytes)) await this.#turn(lane, owner, bytes, signal);
-    else this.#take(lane, bytes);
-    return this.#permit(lane, bytes);
+    if (pool.queues.size > 0 || !this.#fits(pool, bytes)) await this.#turn(pool, owner, bytes, signal);
+    else this.#take(pool, bytes);
+    return this.#permit(pool, bytes);
   }
 
   /** The service accepted a request: one more place per round of successes. */
@@ -80,31 +80,31 @@ export class Admission {
     this.#firstAfterCut = this.#admitted;
   }
 
-  #laneFor(bytes: number): Lane {
-    const lane = this.#lanes.find((candidate) => bytes <= candidate.largestBytes && bytes <= candidate.bytes);
-    if (!lane) throw new RangeError(`a request with ${bytes} buffer bytes does not fit into any pool`);
-    return lane;
+  #poolFor(bytes: number): Pool {
+    const pool = this.#pools.find((candidate) => bytes <= candidate.largestBytes && bytes <= candidate.bytes);
+    if (!pool) throw new RangeError(`a request with ${bytes} buffer bytes does not fit into any pool`);
+    return pool;
   }
 
-  #permit(lane: Lane, bytes: number): Permit {
+  #permit(pool: Pool, bytes: number): Permit {
     return new Permit(this.#admitted++, () => {
       this.#requests--;
-      lane.usedBytes -= bytes;
+      pool.usedBytes -= bytes;
       this.#serve();
     });
   }
 
-  #fits(lane: Lane, bytes: number): boolean {
-    return this.#requests < this.limit && lane.usedBytes + bytes <= lane.bytes;
+  #fits(pool: Pool, bytes: number): boolean {
+    return this.#requests < this.limit && pool.usedBytes + bytes <= pool.bytes;
   }
 
-  #take(lane: Lane, bytes: number): void {
+  #take(pool: Pool, bytes: number): void {
     this.#requests++;
-    lane.usedBytes += bytes;
+    pool.usedBytes += bytes;
   }
 
-  #turn(lane: Lane, owner: Owner, bytes: number, signal: AbortSignal): Promise<void> {
-    const { queues } = lane;
+  #turn(pool: Pool, owner: Owner, bytes: number, signal: AbortSignal): Promise<void> {
+    const { queues } = pool;
     return new Promise((resolve, reject) => {
       const leave = (): void => {
         forget(queues, owner, waiter);
@@ -115,7 +115,7 @@ export class Admission {
         bytes,
         admit: () => {
           signal.removeEventListener("abort", leave);
-          this.#take(lane, bytes);
+          this.#take(pool, bytes);
           resolve();
         },
       };
@@ -128,21 +128,21 @@ export class Admission {
 
   /** Where requests are scarce, pools take turns at them. */
   #serve(): void {
-    for (let passed = 0; passed < this.#lanes.length; passed++) {
-      const lane = this.#lanes[this.#nextLane];
-      this.#nextLane = (this.#nextLane + 1) % this.#lanes.length;
-      if (lane && this.#serveOne(lane)) passed = -1;
+    for (let passed = 0; passed < this.#pools.length; passed++) {
+      const pool = this.#pools[this.#nextPool];
+      this.#nextPool = (this.#nextPool + 1) % this.#pools.length;
+      if (pool && this.#serveOne(pool)) passed = -1;
     }
   }
 
   /** A Map iterates in insertion order: taking the first owner and putting it back last is the round robin. */
-  #serveOne(lane: Lane): boolean {
-    const { queues } = lane;
+  #serveOne(pool: Pool): boolean {
+    const { queues } = pool;
     const next = queues.entries().next();
     if (next.done) return false;
     const [owner, queue] = next.value;
     const waiter = queue[0];
-    if (waiter === undefined || !this.#fits(lane, waiter.bytes)) return false;
+    if (waiter === undefined || !this.#fits(pool, waiter.bytes)) return false;
     queue.shift();
     queues.delete(owner);
     if (queue.length > 0) queues.set(owner, queue);

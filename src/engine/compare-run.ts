@@ -3,7 +3,7 @@ import type { ObjectEntry, SafePath } from "../types.ts";
 import { ArchiveAccess } from "./archive.ts";
 import { type LookUpParts, servedVersions } from "./current-version.ts";
 import type { Ledger } from "./ledger.ts";
-import { archived, needsProbe, type PathRules, Planner } from "./plan.ts";
+import { archived, type PathRules, Planner } from "./plan.ts";
 import type { Selection } from "./select-source.ts";
 import { SourceDigest } from "./source-digest.ts";
 
@@ -46,9 +46,8 @@ export async function compareAll(
       if ("error" in planned) return refused(planned.entry, planned.error, parts);
       if (planned.status === "task" && planned.task.kind === "file") {
         const { path, sizeBytes, modifiedMs } = planned.task.target;
-        const isLeftOut = needsProbe(each.entry) && (await comparison.lacks(path));
-        if (isLeftOut && (await archive.refuses(each.entry, signal)))
-          return refused(each.entry, archived(each.entry), parts);
+        const isLeftOut = (await archive.refuses(each.entry, signal)) && (await comparison.lacks(path));
+        if (isLeftOut) return refused(each.entry, archived(each.entry), parts);
         await comparison.check(path, sizeBytes, modifiedMs);
       }
       ledger.skipped(each.entry, "in place");

@@ -1,5 +1,6 @@
 import { lstat, rmdir, unlink } from "node:fs/promises";
 import { CopyError } from "../errors.ts";
+import { Batch } from "./batch.ts";
 import { errnoOf, volumeError } from "./errors.ts";
 import { lostAndFound, stateDirectory, temporaryPrefix, versionOfTemporary } from "./path.ts";
 import { openAnyway } from "./remove-tree.ts";
@@ -156,12 +157,12 @@ async function syncHeld(directory: OpenDirectory): Promise<void> {
 async function pruneOnce(directory: OpenDirectory, place: Place, pass: Pass): Promise<boolean> {
   const { keep, selected } = pass.options;
   let changed = false;
-  let batch: Promise<boolean>[] = [];
-  const finishBatch = async () => {
-    const removed = await settled(batch);
-    batch = [];
-    pass.files += removed;
-    changed ||= removed > 0;
+  const unlinks = new Batch(unlinksAtOnce);
+  const unlinkChild = async (name: string): Promise<void> => {
+    if (await removed(unlink, directory, name)) {
+      pass.files++;
+      changed = true;
+    }
   };
   try {
     for await (const entry of entriesOf(directory)) {
@@ -171,12 +172,11 @@ async function pruneOnce(directory: OpenDirectory, place: Place, pass: Pass): Pr
       if (entry.isDirectory()) {
         if (await pruneChild(directory, entry.name, place, pass)) changed = true;
       } else if (entry.isFile() && isBeyond(entry.name, place.frontier) && selected(path) && !keep(path)) {
-        batch.push(removed(unlink, directory, entry.name));
-        if (batch.length === unlinksAtOnce) await finishBatch();
+        await unlinks.add(unlinkChild(entry.name));
       }
     }
   } finally {
-    await finishBatch();
+    await unlinks.end();
   }
   return changed;
 }
@@ -227,14 +227,4 @@ async function removed(
     if (code === "ENOENT" || code === "ENOTEMPTY" || code === "EEXIST") return false;
     throw volumeError(error, "remove", `${directory.path}/${name}`);
   }
-}
-
-/** Waits for all, then throws the first failure; how many were removed. */
-async function settled(batch: readonly Promise<boolean>[]): Promise<number> {
-  let count = 0;
-  for (const result of await Promise.allSettled(batch)) {
-    if (result.status === "rejected") throw result.reason;
-    if (result.value) count++;
-  }
-  return count;
 }

@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type PruneOptions, pruneBeyond, removeStaleTemporaries } from "../../src/volume/prune.ts";
-import { canMount, failure, mountMemory, run, temporaryDirectory } from "./support.ts";
+import { canMount, failure, mountExt4, mountMemory, run, temporaryDirectory } from "./support.ts";
 
 const signal = new AbortController().signal;
 const all = { keep: () => false, selected: () => true };
@@ -163,6 +163,19 @@ describe("pruning", () => {
       await run("umount", [`${place.path}/mnt`]);
     }
   });
+
+  it.skipIf(!canMount)(
+    "tells of a file that it could not remove after all that it was looking at meanwhile",
+    async () => {
+      await using place = await mountExt4(8);
+      const stuck = Array.from({ length: 40 }, (_, i) => `stuck-${i}`);
+      const below = Array.from({ length: 40 }, (_, i) => `d${i}/file`);
+      await fill(place.path, [...stuck, ...below]);
+      await run("chattr", ["+i", ...stuck.map((name) => join(place.path, name))]);
+      const error = await failure("volume", () => pruneBeyond(place.path, { ...all, frontier: undefined }, signal));
+      expect(error.message).toMatch(/^cannot remove .*stuck-\d+/);
+    },
+  );
 
   it("ends at a signal with its reason", async () => {
     await using place = await temporaryDirectory();

@@ -16,7 +16,7 @@ import type {
 } from "../types.ts";
 import type { OpenFile, TargetWriter } from "../volume/target-writer.ts";
 import { RangeSink } from "./range-sink.ts";
-import { largestWholeBytes, leaseBytes, type SlabLease, type Slabs } from "./slabs.ts";
+import { largestWholeBytes, type SlabLease, type Slabs } from "./slabs.ts";
 import { type Totals, WholeCopy, type WholeCopyParts, type WholePlace } from "./whole-copy.ts";
 
 export interface LocalPlaneParts {
@@ -49,7 +49,7 @@ export class LocalPlane implements DataPlane {
   }
 
   bufferCost(bodyBytes: number): number {
-    return leaseBytes(bodyBytes);
+    return this.#parts.slabs.cost(bodyBytes);
   }
 
   copyWholes(requests: readonly WholeRequest[], signal: AbortSignal, watcher: WholeWatcher): void {

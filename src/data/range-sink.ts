@@ -10,8 +10,14 @@ export interface RangeWriter {
 }
 
 /**
- * Receives a range into slabs, checksums each full slab where it lies and hands it to the writer; pauses the connection
- * while no slab is free. `drained` settles when nothing of it is left in the writer.
+ * So many bytes are checksummed at once, where they lie: few enough to be in the processor's cache still, although other
+ * connections fill theirs, and many enough for the kernel's fastest way.
+ */
+const checkedBytes = 64 * 1024;
+
+/**
+ * Receives a range into slabs, checksums it there and hands each full slab to the writer; pauses the connection while no
+ * slab is free. `drained` settles when nothing of it is left in the writer.
  */
 export class RangeSink implements BodySink {
   readonly #kernel: Crc64Kernel;
@@ -20,6 +26,8 @@ export class RangeSink implements BodySink {
   readonly #free: Slab[];
   #current: Slab | undefined;
   #fill = 0;
+  /** Bytes of the current slab that are in the CRC. */
+  #checked = 0;
   #received = 0;
   #crc = 0n;
   #flow: Flow | undefined;
@@ -64,7 +72,10 @@ export class RangeSink implements BodySink {
     this.#fill += bytes;
     this.#received += bytes;
     const slab = this.#current;
-    if (slab && (this.#fill === slab.bytes.length || this.#received === this.#range.length)) this.#flush(slab);
+    if (!slab) return;
+    const isFull = this.#fill === slab.bytes.length || this.#received === this.#range.length;
+    if (isFull || this.#fill - this.#checked >= checkedBytes) this.#check(slab);
+    if (isFull) this.#flush(slab);
   }
 
   /** Resolves when every write has ended; rejects with the first that failed. */
@@ -79,12 +90,17 @@ export class RangeSink implements BodySink {
     if (this.#failure) throw this.#failure.error;
   }
 
+  #check(slab: Slab): void {
+    this.#crc = this.#kernel.update(this.#crc, slab.offset + this.#checked, this.#fill - this.#checked);
+    this.#checked = this.#fill;
+  }
+
   #flush(slab: Slab): void {
-    this.#crc = this.#kernel.update(this.#crc, slab.offset, this.#fill);
     const position = this.#range.start + this.#received - this.#fill;
     const bytes = slab.bytes.subarray(0, this.#fill);
     this.#current = this.#free.pop();
     this.#fill = 0;
+    this.#checked = 0;
     this.#writing++;
     this.#file.write(bytes, position).then(
       () => this.#written(slab),

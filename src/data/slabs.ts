@@ -1,42 +1,68 @@
 import { type Crc64Kernel, createCrc64Kernel, kernelBytes } from "../checksum/crc64.ts";
-import { type Slab, SlabPool } from "./slab-pool.ts";
+import { type Slab, type SlabCount, type SlabLayout, SlabPool } from "./slab-pool.ts";
 
-const smallSlabBytes = 64 * 1024;
-const largeSlabBytes = 1024 * 1024;
-/** Largest body that is received in one piece. */
-export const largestWholeBytes = largeSlabBytes;
+const kibibyte = 1024;
+const mebibyte = 1024 * kibibyte;
+const smallSlabBytes = 64 * kibibyte;
+/** Largest body that is received in one piece; it fits a large slab of any size. */
+export const largestWholeBytes = mebibyte;
 /** Small slabs in a quarter of the memory at most, and no more than requests can be open. */
 const mostSmallSlabs = 256;
+/** From here on large slabs have 2 MiB: writing costs a sixth less then. With less memory, more connections do more. */
+const ampleBytes = 48 * mebibyte;
 
 /** How the bytes of buffers are divided: small slabs, and what is left for large ones. */
-function slabCounts(bytes: number): { readonly small: number; readonly large: number } {
+function layoutOf(bytes: number): { readonly small: SlabLayout; readonly large: SlabLayout } {
   const small = Math.max(1, Math.min(mostSmallSlabs, Math.floor(bytes / 4 / smallSlabBytes)));
-  return { small, large: Math.max(2, Math.floor((bytes - small * smallSlabBytes) / largeSlabBytes)) };
+  const slabBytes = largeSlabBytesOf(bytes);
+  return {
+    small: { slabBytes: smallSlabBytes, count: small },
+    large: { slabBytes, count: Math.max(2, Math.floor((bytes - small * smallSlabBytes) / slabBytes)) },
+  };
+}
+
+function largeSlabBytesOf(bytes: number): number {
+  return bytes < ampleBytes ? mebibyte : 2 * mebibyte;
+}
+
+/** Where the buffers of a body come from: half a large slab, a whole one, or two to fill and write in turn. */
+function countFor(bodyBytes: number, largeSlabBytes: number): SlabCount {
+  if (bodyBytes <= smallSlabBytes) return { count: 1, halves: false };
+  return { count: bodyBytes > largeSlabBytes ? 2 : 1, halves: bodyBytes <= largeSlabBytes / 2 };
+}
+
+/** Buffer bytes that `Slabs.lease` takes for a body, of a thread that has `bytes`. */
+export function leaseBytes(bodyBytes: number, bytes: number): number {
+  if (bodyBytes <= smallSlabBytes) return smallSlabBytes;
+  const slabBytes = largeSlabBytesOf(bytes);
+  const { count, halves } = countFor(bodyBytes, slabBytes);
+  return halves ? slabBytes / 2 : count * slabBytes;
 }
 
 /** The pools that `bytes` make: what one request may take of each at most, and how much there is. */
 export function slabPools(bytes: number): { readonly largestBytes: number; readonly bytes: number }[] {
-  const { small, large } = slabCounts(bytes);
+  const { small, large } = layoutOf(bytes);
   return [
-    { largestBytes: smallSlabBytes, bytes: small * smallSlabBytes },
-    { largestBytes: 2 * largeSlabBytes, bytes: large * largeSlabBytes },
+    { largestBytes: small.slabBytes, bytes: small.count * small.slabBytes },
+    { largestBytes: 2 * large.slabBytes, bytes: large.count * large.slabBytes },
   ];
 }
 
 /** The buffers of one data thread and the checksum kernel that works on them where they lie. */
 export class Slabs {
   readonly kernel: Crc64Kernel;
+  readonly #bytes: number;
   readonly #small: SlabPool;
   readonly #large: SlabPool;
 
   /** `bytes` at least 4 MiB. */
   constructor(bytes: number) {
-    const { small, large } = slabCounts(bytes);
-    this.kernel = createCrc64Kernel(small * smallSlabBytes + large * largeSlabBytes);
+    this.#bytes = bytes;
+    const { small, large } = layoutOf(bytes);
+    this.kernel = createCrc64Kernel(small.count * small.slabBytes + large.count * large.slabBytes);
     const { memory } = this.kernel;
-    const largeStart = kernelBytes + small * smallSlabBytes;
-    this.#small = new SlabPool(memory, kernelBytes, { slabBytes: smallSlabBytes, count: small });
-    this.#large = new SlabPool(memory, largeStart, { slabBytes: largeSlabBytes, count: large });
+    this.#small = new SlabPool(memory, kernelBytes, small);
+    this.#large = new SlabPool(memory, kernelBytes + small.count * small.slabBytes, large);
   }
 
   get usedBytes(): number {
@@ -46,29 +72,28 @@ export class Slabs {
   /** One slab that holds the whole body, or two to fill and write in turn. */
   async lease(bodyBytes: number): Promise<SlabLease> {
     const pool = this.#poolOf(bodyBytes);
-    return new SlabLease(pool, await pool.lease(slabsFor(bodyBytes)));
+    return new SlabLease(pool, await pool.lease(this.#countFor(bodyBytes)));
   }
 
   /** The same where there is nothing to wait for. */
   tryLease(bodyBytes: number): SlabLease | undefined {
     const pool = this.#poolOf(bodyBytes);
-    const slabs = pool.tryLease(slabsFor(bodyBytes));
+    const slabs = pool.tryLease(this.#countFor(bodyBytes));
     return slabs && new SlabLease(pool, slabs);
+  }
+
+  /** Buffer bytes that a lease takes. */
+  cost(bodyBytes: number): number {
+    return leaseBytes(bodyBytes, this.#bytes);
   }
 
   #poolOf(bodyBytes: number): SlabPool {
     return bodyBytes <= smallSlabBytes ? this.#small : this.#large;
   }
-}
 
-function slabsFor(bodyBytes: number): number {
-  return bodyBytes > largeSlabBytes ? 2 : 1;
-}
-
-/** Buffer bytes that `Slabs.lease` takes for a body. */
-export function leaseBytes(bodyBytes: number): number {
-  if (bodyBytes <= smallSlabBytes) return smallSlabBytes;
-  return bodyBytes <= largeSlabBytes ? largeSlabBytes : 2 * largeSlabBytes;
+  #countFor(bodyBytes: number): SlabCount {
+    return countFor(bodyBytes, this.#large.slabBytes);
+  }
 }
 
 /** Slabs given back on disposal. */

@@ -38,15 +38,17 @@ export class ThreadedPlane implements DataPlane {
   readonly wholeBytes = largestWholeBytes;
   readonly heldBytes: number;
   readonly #threads: readonly DataThread[];
+  readonly #threadBytes: number;
   readonly #files = new Map<FileId, SharedFile>();
   readonly #unsubscribe: () => void;
   #nextFile = 1;
 
   constructor({ setup, threads, signing, onSigningChange }: ThreadedPlaneOptions) {
     this.heldBytes = heldBytesOf(setup.writer);
+    this.#threadBytes = Math.floor(setup.memoryBytes / threads.length);
     const each: PlaneSetup = {
       ...setup,
-      memoryBytes: Math.floor(setup.memoryBytes / threads.length),
+      memoryBytes: this.#threadBytes,
       transport: {
         ...setup.transport,
         options: {
@@ -63,7 +65,7 @@ export class ThreadedPlane implements DataPlane {
   }
 
   bufferCost(bodyBytes: number): number {
-    return leaseBytes(bodyBytes);
+    return leaseBytes(bodyBytes, this.#threadBytes);
   }
 
   copyWholes(requests: readonly WholeRequest[], signal: AbortSignal, watcher: WholeWatcher): void {

@@ -1,17 +1,19 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { createCrc64Kernel, kernelBytes } from "../../src/checksum/crc64.ts";
-import { type Slab, SlabPool } from "../../src/data/slab-pool.ts";
+import { type Slab, type SlabCount, SlabPool } from "../../src/data/slab-pool.ts";
 import { turn } from "../support/fake-clock.ts";
 
-const slabBytes = 4096;
+const slabBytes = 8192;
+const whole = (count: number): SlabCount => ({ count, halves: false });
+const halves = (count: number): SlabCount => ({ count, halves: true });
 
 function makePool(count: number): SlabPool {
   return new SlabPool(createCrc64Kernel(count * slabBytes).memory, kernelBytes, { slabBytes, count });
 }
 
 test("slabs lie side by side, page-aligned, and do not overlap", async () => {
-  const slabs = await makePool(8).lease(8);
+  const slabs = await makePool(8).lease(whole(8));
   const offsets = slabs.map(({ offset }) => offset).toSorted((a, b) => a - b);
   expect(offsets).toEqual(Array.from({ length: 8 }, (_, i) => kernelBytes + i * slabBytes));
   for (const { offset, bytes } of slabs) {
@@ -23,10 +25,10 @@ test("slabs lie side by side, page-aligned, and do not overlap", async () => {
 
 test("whoever asks for several gets all at once, and those behind wait their turn", async () => {
   const pool = makePool(3);
-  const held = await pool.lease(2);
+  const held = await pool.lease(whole(2));
   const served: string[] = [];
   const ask = async (name: string, count: number): Promise<Slab[]> => {
-    const slabs = await pool.lease(count);
+    const slabs = await pool.lease(whole(count));
     served.push(name);
     return slabs;
   };
@@ -46,26 +48,48 @@ test("whoever asks for several gets all at once, and those behind wait their tur
   expect(pool.usedBytes).toBe(0);
 });
 
-test("more than there are is a bug", async () => {
-  await expect(makePool(2).lease(3)).rejects.toThrow(RangeError);
+test.each([
+  [3, whole(3)],
+  [5, halves(5)],
+])("more than there are is a bug", async (count, wanted) => {
+  await expect(makePool(2).lease(wanted)).rejects.toThrow(`${count} slabs`);
 });
 
-test("no slab is ever held twice, everybody is served in order, and all come back", async () => {
-  const requests = fc.array(fc.record({ count: fc.integer({ min: 1, max: 4 }), turns: fc.nat(4) }), { maxLength: 40 });
+test("two free halves of one slab are a slab again, whichever comes back first", async () => {
+  const pool = makePool(1);
+  for (const order of [(pair: Slab[]) => pair, (pair: Slab[]) => pair.toReversed()]) {
+    const pair = await pool.lease(halves(2));
+    expect(pair.map(({ bytes }) => bytes.length)).toEqual([slabBytes / 2, slabBytes / 2]);
+    for (const half of order(pair)) {
+      expect(pool.tryLease(whole(1))).toBeUndefined();
+      pool.release([half]);
+    }
+    const again = pool.tryLease(whole(1)) ?? [];
+    expect(again[0]?.bytes.length).toBe(slabBytes);
+    pool.release(again);
+  }
+});
+
+test("no byte is ever held twice, everybody is served in order, and all come back", async () => {
+  const requests = fc.array(
+    fc.record({ count: fc.integer({ min: 1, max: 4 }), halves: fc.boolean(), turns: fc.nat(4) }),
+    { maxLength: 40 },
+  );
   await fc.assert(
     fc.asyncProperty(requests, async (asked) => {
       const pool = makePool(4);
       const held = new Set<Slab>();
       const order: number[] = [];
-      const work = asked.map(async ({ count, turns }, i) => {
-        const slabs = await pool.lease(count);
+      const work = asked.map(async ({ count, halves, turns }, i) => {
+        const slabs = await pool.lease({ count, halves });
         order.push(i);
         expect(slabs).toHaveLength(count);
         for (const slab of slabs) {
-          expect(held.has(slab)).toBe(false);
+          expect(slab.bytes.length).toBe(halves ? slabBytes / 2 : slabBytes);
+          expect([...held].filter((other) => overlap(other, slab))).toEqual([]);
           held.add(slab);
         }
-        expect(pool.usedBytes).toBeGreaterThanOrEqual(held.size * slabBytes);
+        expect(pool.usedBytes).toBeGreaterThanOrEqual([...held].reduce((sum, { bytes }) => sum + bytes.length, 0));
         for (let left = turns; left > 0; left--) await turn();
         for (const slab of slabs) held.delete(slab);
         pool.release(slabs);
@@ -73,8 +97,12 @@ test("no slab is ever held twice, everybody is served in order, and all come bac
       await Promise.all(work);
       expect(order).toEqual(asked.map((_, i) => i));
       expect(pool.usedBytes).toBe(0);
-      expect(await pool.lease(4)).toHaveLength(4);
+      expect(await pool.lease(whole(4))).toHaveLength(4);
     }),
     { numRuns: 100 },
   );
 });
+
+function overlap(one: Slab, other: Slab): boolean {
+  return one.offset < other.offset + other.bytes.length && other.offset < one.offset + one.bytes.length;
+}

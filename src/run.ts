@@ -8,6 +8,7 @@ import { runCopy } from "./run/copy.ts";
 import { runOnDevice } from "./run/device.ts";
 import type { RunHost } from "./run/host.ts";
 import { expectKeyList } from "./run/key-list.ts";
+import { startThreads } from "./run/plane.ts";
 import { runPopulate } from "./run/populate.ts";
 import { nothingSelected } from "./run/source.ts";
 import { RunState } from "./run/state.ts";
@@ -30,6 +31,8 @@ export async function run(config: Config, host: RunHost): Promise<RunResult> {
   let note: AttemptNote | undefined;
   let thrown: { readonly error: unknown } | undefined;
   try {
+    await using threads = state.threads;
+    startThreads(config, threads);
     state.ca = await readCertificates(config.source, host);
     await expectKeyList(config.source);
     await host.onStart(state);

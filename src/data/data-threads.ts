@@ -1,24 +1,19 @@
 import { DataThread } from "./data-thread.ts";
 
 /**
- * The data threads of a run. Started before there is a plane for them, they come up while the source is being asked;
- * those that got none are ended here.
+ * The data threads of a run. Started before there is a plane for them, they come up while target and source are looked
+ * at; those that got none are ended here.
  */
 export class DataThreads implements AsyncDisposable {
-  readonly #count: number;
-  #threads: readonly DataThread[] | undefined;
+  readonly #threads: DataThread[] = [];
 
-  constructor(count: number) {
-    this.#count = count;
-  }
-
-  /** All of them, started unless they are already. */
-  start(): readonly DataThread[] {
-    this.#threads ??= Array.from({ length: this.#count }, () => new DataThread());
+  /** So many of them, started unless they are already; never fewer than before. */
+  start(count: number): readonly DataThread[] {
+    while (this.#threads.length < count) this.#threads.push(new DataThread());
     return this.#threads;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(this.#threads?.map((thread) => thread[Symbol.asyncDispose]()) ?? []);
+    await Promise.all(this.#threads.map((thread) => thread[Symbol.asyncDispose]()));
   }
 }

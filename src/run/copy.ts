@@ -23,7 +23,7 @@ import { copyWorkOf } from "./fingerprint.ts";
 import { holdTarget } from "./hold-target.ts";
 import type { RunHost } from "./host.ts";
 import { checkpointOfUnfinished, type Earlier, leaveCopy, takeUp } from "./keep-copy.ts";
-import { openPlane, type PlaneOptions, startThreads } from "./plane.ts";
+import { openPlane, type PlaneOptions } from "./plane.ts";
 import { keepLast } from "./resume.ts";
 import { copyPathRules, nothingSelected, openSource, type SelectedSource } from "./source.ts";
 import type { RunState } from "./state.ts";
@@ -33,7 +33,6 @@ export async function runCopy(config: Config, host: RunHost, state: RunState): P
   state.shown.begin(0);
   await using held = await holdTarget(config, host);
   const { target, copy } = held;
-  await using threads = startThreads(config, target.abilities?.io);
   let publisher: Publisher | undefined;
   try {
     await using connection = await connect(config, host, state);
@@ -45,7 +44,7 @@ export async function runCopy(config: Config, host: RunHost, state: RunState): P
     await using plane = target.exists
       ? openDataPlane(
           config,
-          { connection, threads, target, durability },
+          { connection, threads: state.threads, target, durability },
           { keepsUnfinished: true, placement: "staged" },
         )
       : undefined;

@@ -1,11 +1,11 @@
 import type { Config, EffortConfig } from "../config/config.ts";
 import type { WriterOptions } from "../data/build-plane.ts";
-import { DataThreads } from "../data/data-threads.ts";
+import type { DataThread } from "../data/data-thread.ts";
+import type { DataThreads } from "../data/data-threads.ts";
 import { ThreadedPlane } from "../data/threaded-plane.ts";
 import { largeAtOnce } from "../engine/copying.ts";
 import type { DataPlane } from "../types.ts";
 import type { DeviceWriterOptions } from "../volume/device-writer.ts";
-import type { FileIo } from "../volume/direct-file.ts";
 import type { TargetAbilities } from "../volume/probe.ts";
 import type { Connection } from "./connect.ts";
 
@@ -24,11 +24,12 @@ export interface PlaneOptions {
 
 const mebibyte = 2 ** 20;
 
-/** The threads of a run; they come up from now on, unless it is a dry run, which may need none. `io` is undefined for a device. */
-export function startThreads({ dryRun, effort }: Config, io: FileIo | undefined): DataThreads {
-  const threads = new DataThreads(io === "memory" ? effort.threadsIntoMemory : effort.threads);
-  if (!dryRun) threads.start();
-  return threads;
+/**
+ * Lets data threads come up while target and source are looked at, unless nothing is to be written. The plane may need
+ * more of them, once it is known how files are written.
+ */
+export function startThreads({ dryRun, verb, effort }: Config, threads: DataThreads): void {
+  if (!dryRun && verb !== "verify") threads.start(effort.threads);
 }
 
 /** The data plane of a run that writes below `root`. */
@@ -54,7 +55,8 @@ export function openPlane(
     dirtyBytes: dirtyBytesOf(effort),
     keepsModes: abilities?.keepsModes,
   } as const;
-  return openPlaneWith(writer, effort, connection, threads, { keepsUnfinished });
+  const count = writer.io === "memory" ? effort.threadsIntoMemory : effort.threads;
+  return openPlaneWith(writer, effort, connection, threads.start(count), { keepsUnfinished });
 }
 
 /** The data plane of a run that writes one object to a device. */
@@ -64,18 +66,19 @@ export function openDevicePlane(
   threads: DataThreads,
   writer: Omit<DeviceWriterOptions, "kind">,
 ): DataPlane {
-  return openPlaneWith({ ...writer, kind: "device" }, effort, connection, threads, { keepsUnfinished: true });
+  const started = threads.start(effort.threads);
+  return openPlaneWith({ ...writer, kind: "device" }, effort, connection, started, { keepsUnfinished: true });
 }
 
 function openPlaneWith(
   writer: WriterOptions,
   { memoryBytes }: Pick<EffortConfig, "memoryBytes">,
   connection: Connection,
-  threads: DataThreads,
+  threads: readonly DataThread[],
   { keepsUnfinished }: { readonly keepsUnfinished: boolean },
 ): DataPlane {
   return new ThreadedPlane({
-    threads: threads.start(),
+    threads,
     signing: connection.session.signing,
     onSigningChange: (listener) => connection.session.onChange(listener),
     setup: {

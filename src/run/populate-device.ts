@@ -1,5 +1,4 @@
 import type { Config } from "../config/config.ts";
-import type { DataThreads } from "../data/data-threads.ts";
 import { LocalDevice } from "../data/local-device.ts";
 import { SourceDigest } from "../engine/source-digest.ts";
 import { proofOf } from "../engine/verify-run.ts";
@@ -13,7 +12,7 @@ import { DeviceAttempt, type DeviceJob, hasRoom, isOurs, notYetBegun } from "./d
 import { holdDevice } from "./hold-target.ts";
 import type { RunHost } from "./host.ts";
 import { onlyObject } from "./only-object.ts";
-import { openDevicePlane, startThreads } from "./plane.ts";
+import { openDevicePlane } from "./plane.ts";
 import { keepLast, keepProgress } from "./resume.ts";
 import { openSource, pathRules } from "./source.ts";
 import type { RunState } from "./state.ts";
@@ -36,7 +35,6 @@ export async function populateDevice(
     // What somebody has begun to write over is not ours to note anything in.
     if (!holdsData || isOurs(found)) onAttempt(notYetBegun(path, config));
   }
-  await using threads = startThreads(config, undefined);
   await using connection = await connect(config, host, state);
   const source = await openSource(config, connection, host, state);
   const object = await onlyObject(path, source, connection, host.signal);
@@ -47,7 +45,7 @@ export async function populateDevice(
   }
   const job = { device, holdsData, found, connection, source, object };
   if (holdsData && !isOurs(found) && !config.target.allowNonEmpty) await expectEqual(job, config, host, state);
-  else await fill(job, threads, config, host, state, onAttempt);
+  else await fill(job, config, host, state, onAttempt);
 }
 
 /** A device that holds data: a run may have died after its last step. Throws CopyError `volume`. */
@@ -81,7 +79,6 @@ async function expectEqual(job: DeviceJob, config: Config, host: RunHost, state:
 
 async function fill(
   job: DeviceJob,
-  threads: DataThreads,
   config: Config,
   host: RunHost,
   state: RunState,
@@ -102,7 +99,7 @@ async function fill(
   await using shown = state.shown;
   shown.begin(attempt.shownPercent);
   if (from) state.resumed = { fromMs: from.savedAtMs, copied: from.counts.copied };
-  await using plane = openDevicePlane(config, connection, threads, attempt.writer);
+  await using plane = openDevicePlane(config, connection, state.threads, attempt.writer);
   state.watch(plane);
   const checkpointer = keepsState ? keepProgress(config, host, state, attempt.keeping(plane, state)) : undefined;
   const begin = async (): Promise<void> => {

@@ -24,7 +24,6 @@ import { decideAround, takeUpAround } from "./fill-around.ts";
 import { fingerprint } from "./fingerprint.ts";
 import { holdTarget } from "./hold-target.ts";
 import type { RunHost } from "./host.ts";
-import { startThreads } from "./plane.ts";
 import { checkpointOf, type EarlierWork, goOn, keepLast, keepProgress, keepSynced } from "./resume.ts";
 import { openSource, pathRules, stagedRules } from "./source.ts";
 import type { RunState } from "./state.ts";
@@ -46,7 +45,6 @@ export async function runPopulate(
   // Nothing is written any more once the target is let go of.
   await using shown = state.shown;
   if (!previous) shown.begin(0);
-  await using threads = startThreads(config, target.abilities?.io);
   await using connection = await connect(config, host, state);
   const source = await openSource(config, connection, host, state);
   const isUnowned = !previous && target.foreignNames.length > 0 && !config.target.allowNonEmpty;
@@ -61,7 +59,7 @@ export async function runPopulate(
   }
   const durability = await durabilityOf(config, target);
   state.durability = durability.method;
-  const beginning = { attempt, previous, target, source, connection, threads, durability };
+  const beginning = { attempt, previous, target, source, connection, threads: state.threads, durability };
   await using parts = attempt.startedEmpty
     ? await fillEmpty(config, host, state, beginning)
     : await fillAround(config, host, state, beginning);

@@ -1,3 +1,4 @@
+import { DataThreads } from "../data/data-threads.ts";
 import { Ledger } from "../engine/ledger.ts";
 import { progressOf } from "../observe/progress.ts";
 import { Tally } from "../observe/tally.ts";
@@ -7,13 +8,15 @@ import { ShownProgress } from "./shown-progress.ts";
 
 const nothingYet: PlaneStats = { receivedBytes: 0, writtenBytes: 0, sourceSeconds: 0, diskSeconds: 0, bufferBytes: 0 };
 
-/** What is known of a run while it lasts, and what is left of it for the report. */
+/** What a run has and knows while it lasts, and what is left of it for the report. */
 export class RunState {
   readonly tally = new Tally();
   readonly ledger: Ledger;
   /** What came up in this run and must not be shown. */
   readonly secrets = new RecentSecrets();
   readonly shown = new ShownProgress();
+  /** They end with the verb. */
+  readonly threads = new DataThreads();
   /** Certificates that are trusted besides the usual ones, as PEM. */
   ca: string | undefined;
   phase: Phase = "preparing";

@@ -37,7 +37,7 @@ async function openPlane(threads: number, placement?: "direct" | "staged") {
   const setup = planeSetup(emulator, root, placement);
   const plane = new ThreadedPlane({
     setup,
-    threads: new DataThreads(threads).start(),
+    threads: new DataThreads().start(threads),
     signing,
     onSigningChange: () => () => {},
   });
@@ -157,8 +157,8 @@ describe("a data plane of threads", () => {
 
   it("takes its plane late, and loses nothing that is said while the plane is made", async () => {
     const root = await mkdtemp(join(folder, "target-"));
-    await using threads = new DataThreads(1);
-    const [thread] = threads.start();
+    await using threads = new DataThreads();
+    const [thread] = threads.start(1);
     if (!thread) throw new Error("no thread");
     await setTimeout(500); // long enough to be up and waiting, mostly
     const signing = { credentials: undefined, clockOffsetMs: 0 };
@@ -173,15 +173,17 @@ describe("a data plane of threads", () => {
   });
 
   it("ends threads that never got a plane, and threads that have ended with theirs", async () => {
-    await using unused = new DataThreads(2);
-    expect(unused.start()).toHaveLength(2);
+    await using unused = new DataThreads();
+    expect(unused.start(1)).toHaveLength(1);
+    expect(unused.start(2)).toHaveLength(2);
+    expect(unused.start(1)).toHaveLength(2);
     await unused[Symbol.asyncDispose]();
     const root = await mkdtemp(join(folder, "target-"));
-    await using used = new DataThreads(1);
+    await using used = new DataThreads();
     const signing = { credentials: DEFAULT_CREDENTIAL, clockOffsetMs: 0 };
     const options = {
       setup: planeSetup(emulator, root),
-      threads: used.start(),
+      threads: used.start(1),
       signing,
       onSigningChange: () => () => {},
     };

@@ -4,7 +4,7 @@ import { unmatchedSelectors } from "../../support/promql/evaluate.ts";
 import type { Series } from "../../support/promql/series.ts";
 import { type Alert, fires, inAlertTime, readAlerts } from "./alerts.ts";
 import { readDashboard, withVariables } from "./dashboard.ts";
-import { type RealRun, scrapeRealRun } from "./real-run.ts";
+import { type RealRun, scrapeRealRun, scrapeSeconds } from "./real-run.ts";
 import { drawDashboard, linesOf, linesOfTarget } from "./svg.ts";
 import { troubles } from "./troubles.ts";
 
@@ -95,9 +95,19 @@ function enlarged({ series }: RealRun, factor: number, name: string): readonly S
   });
 }
 
+/** The run as if nothing had happened in it for so many scrapes more: on a busy machine there are few while it lasts. */
+function prolonged(series: readonly Series[], scrapes: number): readonly Series[] {
+  const ends = Math.max(...series.map(({ points }) => points.at(-1)?.seconds ?? 0));
+  return series.map(({ labels, points }) => {
+    const value = points.at(-1)?.value ?? 0;
+    const more = Array.from({ length: scrapes }, (_, i) => ({ seconds: ends + (i + 1) * scrapeSeconds, value }));
+    return { labels, points: [...points, ...more] };
+  });
+}
+
 /** The run as it would look if it had waited for its disk far longer than for anything else, and longer at each scrape. */
 function waitingForDisk({ series }: RealRun): readonly Series[] {
-  return series.map((each) => {
+  return prolonged(series, 20).map((each) => {
     if (each.labels.__name__ !== "oss_populator_wait_seconds_total" || each.labels.on !== "disk") return each;
     return { ...each, points: each.points.map((point, scrape) => ({ ...point, value: point.value + 1e5 * scrape })) };
   });

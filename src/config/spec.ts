@@ -37,6 +37,7 @@ const roleFields = ["roleArn", "oidcProviderArn"];
 // An object in Kubernetes is at most 1.5 MiB; a spec is a few hundred bytes.
 const maxLength = 256 * 1024;
 const maxSyntaxProblems = 5;
+const maxSentenceChars = 200;
 
 /**
  * Reads a whole `OSSVolumePopulator` object, or just its `spec`, from YAML or JSON. Undefined when it cannot be used at
@@ -101,7 +102,10 @@ function parseAll(yaml: Yaml, text: string, lineCounter: LineCounter): readonly 
 function syntaxProblem(error: YAMLParseError, lines: LineCounter, label: string): string {
   const { line, col } = lines.linePos(error.pos[0]);
   // What it recurses through in its second pass it reports as an error of the text.
-  const message = error.message.startsWith("Maximum call stack") ? "nested too deeply" : error.message;
+  const isDeep = error.message.startsWith("Maximum call stack");
+  // Behind a colon it quotes what it stumbled over, however long, and somebody may have put a secret there.
+  const [sentence = ""] = error.message.split(": ", 1);
+  const message = isDeep ? "nested too deeply" : sentence.slice(0, maxSentenceChars);
   return `${label} (line ${line}, column ${col}): ${message}`;
 }
 

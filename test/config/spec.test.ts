@@ -182,6 +182,17 @@ describe("a wrong spec", () => {
     expect(problems.join()).not.toContain("hunter2");
   });
 
+  it.each([
+    ["a token where none may be", `>x: &a [1, 2]\n${" hunter2]\n".repeat(500)}bucket: b\n`],
+    ["the header of a block", `path: |hunter2${"x".repeat(5000)}\n`],
+    ["a tag", `path: !hunter2${"x".repeat(5000)} a\n`],
+    ["a directive", `%${"x".repeat(5000)} a\n---\npath: a\n`],
+  ])("with %s that is wrong shows short problems, without the text", async (_, text) => {
+    const problems = await problemsOfSpec(text);
+    expect(problems.join()).not.toContain("hunter2");
+    for (const problem of problems) expect(problem.length).toBeLessThan(300);
+  });
+
   it("that cannot be read is one problem", async () => {
     expect(await problemsOf(argv)).toEqual(['--spec: cannot read "spec.yaml": no such file']);
   });

@@ -6,19 +6,13 @@ export interface Slab {
 }
 
 export interface SlabLayout {
-  /** A multiple of 8 KiB. */
+  /** Of a pool a multiple of 8 KiB; of a lease that, or half of it. */
   readonly slabBytes: number;
   readonly count: number;
 }
 
-/** How many slabs, or halves of slabs, go together. */
-export interface SlabCount {
-  readonly count: number;
-  readonly halves: boolean;
-}
-
 interface Waiter {
-  readonly wanted: SlabCount;
+  readonly wanted: SlabLayout;
   readonly resolve: (slabs: Slab[]) => void;
 }
 
@@ -48,14 +42,14 @@ export class SlabPool {
   }
 
   /** Throws RangeError when there are not so many. */
-  async lease(wanted: SlabCount): Promise<Slab[]> {
-    const most = wanted.halves ? 2 * this.#count : this.#count;
+  async lease(wanted: SlabLayout): Promise<Slab[]> {
+    const most = Math.floor((this.#count * this.slabBytes) / wanted.slabBytes);
     if (wanted.count > most) throw new RangeError(`${wanted.count} slabs of ${most} are asked for`);
     return this.tryLease(wanted) ?? new Promise((resolve) => this.#waiting.push({ wanted, resolve }));
   }
 
   /** Undefined when there are not so many now, or others wait for some. */
-  tryLease(wanted: SlabCount): Slab[] | undefined {
+  tryLease(wanted: SlabLayout): Slab[] | undefined {
     return this.#waiting.length > 0 ? undefined : this.#take(wanted);
   }
 
@@ -72,8 +66,8 @@ export class SlabPool {
     }
   }
 
-  #take({ count, halves }: SlabCount): Slab[] | undefined {
-    if (!halves) return this.#free.length < count ? undefined : this.#free.splice(-count);
+  #take({ count, slabBytes }: SlabLayout): Slab[] | undefined {
+    if (slabBytes === this.slabBytes) return this.#free.length < count ? undefined : this.#free.splice(-count);
     if (this.#freeHalves.length + 2 * this.#free.length < count) return undefined;
     while (this.#freeHalves.length < count) this.#split();
     return this.#freeHalves.splice(-count);

@@ -2,7 +2,7 @@ const surrogate = /[\ud800-\udfff]/;
 
 /** The order of a listing: negative, zero or positive as `Buffer.compare` of the UTF-8 forms of two well-formed strings. */
 export function compareKeys(a: string, b: string): number {
-  // Without surrogates the order of UTF-16 is the same, and the engine's own comparison is many times as fast.
+  // Without surrogates the order of UTF-16 is the same, and V8's own comparison is many times as fast.
   if (!surrogate.test(a) && !surrogate.test(b)) return a < b ? -1 : Number(a > b);
   const common = Math.min(a.length, b.length);
   for (let i = 0; i < common; i++) {

@@ -67,7 +67,7 @@ async function send(sink: RangeSink, content: Uint8Array, pieceBytes: () => numb
 async function setUp(count: number, bytes = slabBytes) {
   const kernel = createCrc64Kernel(count * bytes);
   const pool = new SlabPool(kernel.memory, kernelBytes, { slabBytes: bytes, count });
-  return { kernel, slabs: await pool.lease({ count, halves: false }) };
+  return { kernel, slabs: await pool.lease({ slabBytes: bytes, count }) };
 }
 
 /** The larger one is checksummed in several parts. */
